@@ -1,0 +1,64 @@
+# Copyright: Nodewise authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Small files: read them if there, replace them atomically."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+
+
+def read_text(path: str) -> str | None:
+    """Return the text of a file, or None if there is no such file.
+
+    Raises
+    ------
+    OSError
+        The file is there but cannot be read.
+    """
+    try:
+        with open(path, encoding="utf-8") as handle:
+            return handle.read()
+    except FileNotFoundError:
+        return None
+
+
+def write_atomic(path: str, content: str, mode: int = 0o644, staging: str | None = None) -> None:
+    """Replace a file so that a reader, or a crash, sees the old or the new text and nothing between.
+
+    Parameters
+    ----------
+    path : str
+        The file; its folder is made (0755) if missing.
+    content : str
+        The new text.
+    mode : int
+        Permission bits of the file.
+    staging : str, optional
+        Folder, on the same filesystem, for the temporary file. Needed where a stray
+        file in the target's own folder would be acted on (/etc/kubernetes/manifests).
+    """
+    folder = os.path.dirname(path)
+    os.makedirs(folder, mode=0o755, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(prefix=".nodewise-", dir=staging or folder)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as handle:
+            handle.write(content)
+            handle.flush()
+            os.fchmod(handle.fileno(), mode)
+            os.fsync(handle.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def sha256_file(path: str) -> str:
+    """Return the hexadecimal SHA-256 of a file's bytes."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as handle:
+        while chunk := handle.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
