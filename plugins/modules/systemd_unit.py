@@ -172,7 +172,7 @@ def main() -> None:
     module.exit_json(
         changed=plan.changed,
         actions=plan.actions(),
-        reasons=plan.reasons if "restart" in plan.steps else [],
+        reasons=plan.reasons,
         unit={"active": status.active, "sub": status.sub, "main_pid": status.main_pid},
         diff=plan.diff(),
     )

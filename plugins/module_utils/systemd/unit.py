@@ -128,7 +128,7 @@ class UnitPlan:
     steps : list of str
         What happens to the unit after that, in order: C(daemon-reload), C(enable), C(disable), C(start), C(restart), C(stop).
     reasons : list of str
-        Why the unit owes a restart.
+        Why the unit owes a restart; empty if it is not restarted.
     """
 
     spec: UnitSpec
@@ -184,12 +184,13 @@ def plan_unit(spec: UnitSpec, systemd: Systemd, notes: str = RESTART_NOTES) -> U
     if spec.enabled != (enablement in _AS_GOOD_AS_ENABLED) and (spec.enabled or enablement not in ("not-found", "masked")):
         plan.steps.append("enable" if spec.enabled else "disable")
 
-    plan.reasons = _restart_reasons(spec, plan.changes, status, notes)
+    reasons = _restart_reasons(spec, plan.changes, status, notes)
     if spec.state == "stopped":
         if status.active not in ("inactive", "failed"):
             plan.steps.append("stop")
-    elif status.running and plan.reasons:
+    elif status.running and reasons:
         plan.steps.append("restart")
+        plan.reasons = reasons
     elif not status.running and spec.state == "started":
         plan.steps.append("start")
     return plan
