@@ -156,10 +156,10 @@ def main() -> None:
     options = module.params
     systemd = Systemd()
     try:
+        present = [ManagedFile(**{**item, "mode": _octal(item["path"], item["mode"])}) for item in options["files"]]
         spec = UnitSpec(
             name=options["name"],
-            files=[ManagedFile(**{**item, "mode": _octal(item["path"], item["mode"])}) for item in options["files"]],
-            absent=options["absent"],
+            files=present + [ManagedFile(path, None) for path in options["absent"]],
             enabled=options["enabled"],
             state=options["state"],
             restart_paths=options["restart_paths"],

@@ -16,6 +16,10 @@ from ..errors import NodewiseError
 _RUNNING = ("active", "reloading", "refreshing")
 
 
+class UnitError(NodewiseError):
+    """A unit did not come up."""
+
+
 @dataclass(frozen=True)
 class UnitStatus:
     """One reading of a unit.
@@ -107,7 +111,7 @@ class Systemd:
 
         Raises
         ------
-        NodewiseError
+        UnitError
             The unit is not up afterwards; the text ends with its last log lines.
         """
         # A unit that failed too often refuses even a corrected start ("start request repeated too quickly").
@@ -116,7 +120,7 @@ class Systemd:
         status = self.status(unit)
         if code != 0 or not status.running:
             said = " ".join((err or out).split())
-            raise NodewiseError(
+            raise UnitError(
                 f"{unit} did not {verb}: it is {status.active} ({status.sub}). systemctl: {said or 'nothing'}\nIts last log lines:\n{self.journal(unit)}"
             )
         return status

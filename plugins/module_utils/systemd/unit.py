@@ -35,14 +35,14 @@ _AS_GOOD_AS_ENABLED = ("enabled", "static", "alias", "indirect", "generated", "t
 
 @dataclass(frozen=True)
 class ManagedFile:
-    """A file and what it shall hold.
+    """A file and what it shall hold, or that it shall not be there.
 
     Attributes
     ----------
     path : str
         Absolute path.
-    content : str
-        Its whole text.
+    content : str, optional
+        Its whole text; None if there shall be no such file.
     mode : int
         Its permission bits.
     restart : bool
@@ -53,7 +53,7 @@ class ManagedFile:
     """
 
     path: str
-    content: str
+    content: str | None
     mode: int = 0o644
     restart: bool = True
     validate: Sequence[str] = ()
@@ -68,9 +68,7 @@ class UnitSpec:
     name : str
         The unit; C(.service) is added to a bare name.
     files : Sequence[ManagedFile]
-        Files that shall be there.
-    absent : Sequence[str]
-        Files that shall not be there; removing one restarts the unit.
+        The files it reads.
     enabled : bool
         Whether it starts at boot.
     state : str
@@ -81,7 +79,6 @@ class UnitSpec:
 
     name: str
     files: Sequence[ManagedFile] = ()
-    absent: Sequence[str] = ()
     enabled: bool = True
     state: str = "started"
     restart_paths: Sequence[str] = ()
@@ -102,6 +99,10 @@ class FileChange:
     mode_before: int | None
     mode_after: int | None
     restart: bool
+
+    def undone(self) -> FileChange:
+        """Return the change that puts the file back."""
+        return FileChange(self.path, self.after, self.before, self.mode_after, self.mode_before, self.restart)
 
     def as_diff(self) -> dict[str, str]:
         """Return the difference in the form that Ansible shows."""
@@ -141,6 +142,11 @@ class UnitPlan:
     def changed(self) -> bool:
         """Whether anything has to be done."""
         return bool(self.changes or self.steps)
+
+    def undone(self) -> UnitPlan:
+        """Return the plan that puts the files back and restarts the unit; whether the unit is enabled stays as it is."""
+        reload = ["daemon-reload"] if "daemon-reload" in self.steps else []
+        return UnitPlan(self.spec, self.status, [change.undone() for change in self.changes], [*reload, "restart"])
 
     def actions(self) -> list[str]:
         """Return everything that has to be done, a short phrase each."""
@@ -251,7 +257,7 @@ def validate_files(files: Sequence[ManagedFile], paths: Sequence[str], check_mod
         A command failed, or is not installed; nothing was put in place.
     """
     for managed in files:
-        if not managed.validate or managed.path not in paths:
+        if managed.content is None or not managed.validate or managed.path not in paths:
             continue
         with tempfile.TemporaryDirectory(prefix="nodewise-validate-") as folder:
             copy = os.path.join(folder, os.path.basename(managed.path))
@@ -272,12 +278,9 @@ def _file_changes(spec: UnitSpec) -> list[FileChange]:
     found = []
     for managed in spec.files:
         before, mode = _current(managed.path)
-        if before != managed.content or mode != managed.mode:
-            found.append(FileChange(managed.path, before, managed.content, mode, managed.mode, managed.restart))
-    for path in spec.absent:
-        before, mode = _current(path)
-        if mode is not None:
-            found.append(FileChange(path, before, None, mode, None, restart=True))
+        wanted = None if managed.content is None else managed.mode
+        if before != managed.content or mode != wanted:
+            found.append(FileChange(managed.path, before, managed.content, mode, wanted, managed.restart))
     return found
 
 
