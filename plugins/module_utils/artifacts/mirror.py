@@ -1,0 +1,93 @@
+# Copyright: Nodewise authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The source ``mirror``: a folder or an HTTP root with ``bin/ images/ manifests/ SHA256SUMS``."""
+
+from __future__ import annotations
+
+import shutil
+from functools import cached_property
+from pathlib import Path
+
+from ..errors import NodewiseError
+from ..files import sha256_file
+from .catalogue import Item
+from .http import fetch_url, mismatch, read_url
+from .store import SUMS, parse_sums
+
+
+class MirrorSource:
+    """Copies items from a mirror.
+
+    Parameters
+    ----------
+    root : str
+        Folder on the control machine, or an ``http://`` or ``https://`` address.
+    """
+
+    name = "mirror"
+
+    def __init__(self, root: str) -> None:
+        self.root = root.rstrip("/")
+        self.remote = root.startswith(("http://", "https://"))
+
+    @cached_property
+    def sums(self) -> dict[str, str]:
+        """The digests that the mirror gives, ``{path: sha256}``.
+
+        Raises
+        ------
+        NodewiseError
+            SHA256SUMS cannot be read, or is malformed.
+        """
+        origin = f"{self.root}/{SUMS}"
+        if self.remote:
+            return parse_sums(read_url(origin), origin)
+        try:
+            return parse_sums(Path(origin).read_text(encoding="utf-8"), origin)
+        except (OSError, UnicodeDecodeError) as error:
+            raise NodewiseError(
+                f"The mirror {self.root} has no readable {SUMS}: {error}.",
+                "set artifacts_mirror to a folder or address made by the playbook nodewise.cluster.mirror.",
+            ) from error
+
+    def verb(self) -> str:
+        """Return what progress calls the work."""
+        return "copying"
+
+    def fingerprint(self, item: Item) -> str:
+        """Return the digest the mirror gives: when the mirror's file changes, a cached one is stale.
+
+        Raises
+        ------
+        NodewiseError
+            The mirror does not have the item.
+        """
+        if item.path not in self.sums:
+            raise NodewiseError(
+                f"The mirror {self.root} has no {item.path} (not in its {SUMS}).",
+                "make the mirror anew for these versions with the playbook nodewise.cluster.mirror, or choose versions that it has.",
+            )
+        return self.sums[item.path]
+
+    def fetch(self, item: Item, target: Path) -> None:
+        """Copy an item to a file and verify it.
+
+        Raises
+        ------
+        NodewiseError
+            It is not there, cannot be read, or is not what SHA256SUMS says.
+        """
+        expected = self.fingerprint(item)
+        if self.remote:
+            fetch_url(f"{self.root}/{item.path}", target, expected)
+            return
+        try:
+            shutil.copyfile(f"{self.root}/{item.path}", target)
+        except FileNotFoundError as error:
+            raise NodewiseError(f"The mirror {self.root} has no {item.path}, though its {SUMS} names it.", "copy the mirror again, whole.") from error
+        found = sha256_file(str(target))
+        if found != expected:
+            size = target.stat().st_size
+            target.unlink()
+            raise mismatch(item.path, f"the mirror {self.root}", expected, found, size, "copy that file to the mirror again; it is damaged or incomplete.")
