@@ -1,6 +1,6 @@
 # Everything a person types in a checkout. `make help` lists the targets.
 #   LAB=name      which lab (default "lab"); two can live side by side
-#   ARGS="..."    more arguments for ansible-playbook (cluster, lab) or kubectl
+#   ARGS="..."    more arguments: for ansible-playbook (cluster, lab), kubectl, pytest (test-unit), ansible-test (test-sanity), molecule
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
@@ -12,20 +12,25 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 
 INVENTORY := inventories/lab
-COLLECTIONS := .ansible/collections/ansible_collections
-LINK := $(COLLECTIONS)/nodewise/cluster
-# ansible-test refuses a link and wants the path ansible_collections/nodewise/cluster: it gets a copy.
-COPY := .ansible/test/ansible_collections/nodewise/cluster
+LINK := .ansible/collections/ansible_collections/nodewise/cluster
+STAGE := scripts/stage
+
+# "command or file:Debian package that has it"
+LAB_PACKAGES := podman:podman runc:runc mmdebstrap:mmdebstrap ssh:openssh-client ssh-keygen:openssh-client mkfs.ext4:e2fsprogs \
+  iptables:iptables /usr/lib/cni/bridge:containernetworking-plugins
+# runc is built with cgo against libseccomp.
+BUILD_PACKAGES := gcc:gcc git:git /usr/include/seccomp.h:libseccomp-dev
+TEST_PACKAGES := shellcheck:shellcheck
 
 .PHONY: help
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
-# -- setting up ---------------------------------------------------------------------------------------------------------
+# -- setting up --------------------------------------------------------------------------------------------------------
 
 .PHONY: packages
 packages: ## Install the Debian packages that the lab and the builds need, if missing
-	@scripts/packages
+	@scripts/packages $(LAB_PACKAGES) $(BUILD_PACKAGES)
 
 .PHONY: venv
 venv: .venv/.requirements $(LINK) ## Make .venv with the pinned requirements
@@ -41,28 +46,28 @@ $(LINK):
 	@ln -sfn ../../../.. $@
 
 .PHONY: requirements
-requirements: ## Pin requirements.in anew (pip-compile) into requirements.txt
+requirements: ## Pin requirements.in anew into requirements.txt
 	"$$(scripts/find-python)" -m venv .ansible/pip-tools
 	.ansible/pip-tools/bin/pip install --quiet pip-tools==7.6.2
 	.ansible/pip-tools/bin/pip-compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-options --no-emit-find-links \
 	  --output-file=requirements.txt requirements.in
 
-# -- the lab and the cluster ----------------------------------------------------------------------------------------------
+# -- the lab and the cluster -------------------------------------------------------------------------------------------
 
 .PHONY: lab
 lab: packages venv ## Bring the lab's hosts up: cp1, w1, w2, s1
 	@ansible-playbook -i $(INVENTORY) playbooks/lab_up.yml $(ARGS)
 
 .PHONY: lab-down
-lab-down: venv ## Remove the lab and say what stays
-	@ansible-playbook -i $(INVENTORY) playbooks/lab_down.yml $(ARGS)
+lab-down: venv ## Remove the lab, and say what stays
+	@ansible-playbook -i $(INVENTORY) playbooks/lab_down.yml
 
 .PHONY: cluster
 cluster: packages venv ## Bring up a verified Kubernetes cluster on the lab's hosts
 	@ansible-playbook -i $(INVENTORY) playbooks/lab_up.yml
 	@ansible-playbook -i $(INVENTORY) playbooks/site.yml $(ARGS)
-	@ansible-playbook -i $(INVENTORY) playbooks/lab_kubeconfig.yml
-	@echo "export KUBECONFIG=$(CURDIR)/.lab/$(LAB)/kubeconfig    # then kubectl, or: make kubectl ARGS='get pods -A'"
+	@scripts/lab-kubectl config view > /dev/null
+	@echo "export KUBECONFIG=$(CURDIR)/.lab/$(LAB)/kubeconfig"
 
 .PHONY: cluster-down
 cluster-down: lab-down ## The same as lab-down
@@ -70,3 +75,28 @@ cluster-down: lab-down ## The same as lab-down
 .PHONY: kubectl
 kubectl: ## kubectl ARGS="..." on the lab's cluster
 	@scripts/lab-kubectl $(ARGS)
+
+# -- tests -------------------------------------------------------------------------------------------------------------
+
+.PHONY: test
+test: ## All tests of a submission: lint, unit, sanity, the installed collection, molecule
+	@rm -f .ansible/stages
+	@$(MAKE) --no-print-directory lint test-unit test-sanity test-molecule
+
+.PHONY: lint
+lint: venv ## ruff, mypy --strict, ansible-lint (production), docs and changelog
+	@$(STAGE) ruff ruff check .
+	@$(STAGE) ruff-format ruff format --check .
+	@$(STAGE) mypy mypy --package ansible_collections.nodewise.cluster.plugins
+	@$(STAGE) ansible-lint ansible-lint
+	@$(STAGE) changelog antsibull-changelog lint
+	@$(STAGE) docs scripts/lint-docs
+
+.PHONY: test-unit
+test-unit: venv ## pytest
+	@$(STAGE) unit pytest --numprocesses=2 $(ARGS)
+
+.PHONY: test-sanity
+test-sanity: venv ## ansible-test sanity, all tests, no ignores
+	@scripts/packages $(TEST_PACKAGES)
+	@$(STAGE) sanity scripts/sanity $(ARGS)
