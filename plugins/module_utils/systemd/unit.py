@@ -100,6 +100,10 @@ class FileChange:
     mode_after: int | None
     restart: bool
 
+    def action(self) -> str:
+        """Return what has to be done, in a few words."""
+        return f"{'remove' if self.after is None else 'write'} {self.path}"
+
     def undone(self) -> FileChange:
         """Return the change that puts the file back."""
         return FileChange(self.path, self.after, self.before, self.mode_after, self.mode_before, self.restart)
@@ -150,8 +154,7 @@ class UnitPlan:
 
     def actions(self) -> list[str]:
         """Return everything that has to be done, a short phrase each."""
-        files = [f"{'remove' if change.after is None else 'write'} {change.path}" for change in self.changes]
-        return files + [f"{step} {self.spec.unit}" if step != "daemon-reload" else step for step in self.steps]
+        return [change.action() for change in self.changes] + [f"{step} {self.spec.unit}" if step != "daemon-reload" else step for step in self.steps]
 
     def diff(self) -> list[dict[str, str]]:
         """Return the differences, files first, in the form that Ansible shows."""
@@ -160,6 +163,41 @@ class UnitPlan:
             lines = "".join(f"{step}\n" for step in self.steps) + "".join(f"because {reason}\n" for reason in self.reasons)
             found.append({"before_header": self.spec.unit, "after_header": self.spec.unit, "before": "", "after": lines})
         return found
+
+
+def file_changes(files: Sequence[ManagedFile]) -> list[FileChange]:
+    """Return what differs between files and what they shall be; changes nothing.
+
+    Raises
+    ------
+    NodewiseError
+        A file is there but cannot be read.
+    """
+    found = []
+    for managed in files:
+        before, mode = _current(managed.path)
+        wanted = None if managed.content is None else managed.mode
+        if before != managed.content or mode != wanted:
+            found.append(FileChange(managed.path, before, managed.content, mode, wanted, managed.restart))
+    return found
+
+
+def apply_changes(changes: Sequence[FileChange]) -> None:
+    """Write or remove files, each atomically.
+
+    Raises
+    ------
+    NodewiseError
+        A file cannot be written; what is left to do is left to the next run.
+    """
+    for change in changes:
+        try:
+            if change.after is None:
+                os.unlink(change.path)
+            elif change.mode_after is not None:
+                write_atomic(change.path, change.after, change.mode_after)
+        except OSError as error:
+            raise NodewiseError(f"Cannot change {change.path}: {error}.") from error
 
 
 def plan_unit(spec: UnitSpec, systemd: Systemd, notes: str = RESTART_NOTES) -> UnitPlan:
@@ -180,13 +218,11 @@ def plan_unit(spec: UnitSpec, systemd: Systemd, notes: str = RESTART_NOTES) -> U
         The unit is masked, a file cannot be read, or the host has no systemd.
     """
     status = systemd.status(spec.unit)
-    plan = UnitPlan(spec, status, changes=_file_changes(spec))
+    plan = UnitPlan(spec, status, changes=file_changes(spec.files))
     enablement = systemd.enablement(spec.unit)
     if enablement.startswith("masked") and (spec.enabled or spec.state == "started"):
         raise NodewiseError(f"{spec.unit} is masked on this host.", f"systemctl unmask {spec.unit}, if it was not masked on purpose")
 
-    if status.needs_reload or any(_is_unit_file(change.path) for change in plan.changes):
-        plan.steps.append("daemon-reload")
     if spec.enabled != (enablement in _AS_GOOD_AS_ENABLED) and (spec.enabled or enablement not in ("not-found", "masked")):
         plan.steps.append("enable" if spec.enabled else "disable")
 
@@ -199,6 +235,11 @@ def plan_unit(spec: UnitSpec, systemd: Systemd, notes: str = RESTART_NOTES) -> U
         plan.reasons = reasons
     elif not status.running and spec.state == "started":
         plan.steps.append("start")
+    # NeedDaemonReload does not see a drop-in in a folder that is new: a run that ended before its reload left nothing to read. So
+    # reload before every start as well.
+    comes_up = any(step in ("start", "restart") for step in plan.steps) and any(_is_unit_file(managed.path) for managed in spec.files)
+    if status.needs_reload or comes_up or any(_is_unit_file(change.path) for change in plan.changes):
+        plan.steps.insert(0, "daemon-reload")
     return plan
 
 
@@ -220,13 +261,9 @@ def apply_unit(plan: UnitPlan, systemd: Systemd, notes: str = RESTART_NOTES) -> 
         A file cannot be written, or the unit did not start; what is left to do is left to the next run.
     """
     unit = plan.spec.unit
-    try:
-        if any(change.restart for change in plan.changes):
-            write_atomic(os.path.join(notes, unit), "touched when nodewise changes a file for which this unit must be restarted\n")
-        for change in plan.changes:
-            _carry_out(change)
-    except OSError as error:
-        raise NodewiseError(f"Cannot change a file of {unit}: {error}.") from error
+    if any(change.restart for change in plan.changes):
+        write_atomic(os.path.join(notes, unit), "touched when nodewise changes a file for which this unit must be restarted\n")
+    apply_changes(plan.changes)
     for step in plan.steps:
         if step == "daemon-reload":
             systemd.daemon_reload()
@@ -274,16 +311,6 @@ def validate_files(files: Sequence[ManagedFile], paths: Sequence[str], check_mod
             raise NodewiseError(f"The new text of {managed.path} is refused by {' '.join(managed.validate)} ({done.returncode}): {said}")
 
 
-def _file_changes(spec: UnitSpec) -> list[FileChange]:
-    found = []
-    for managed in spec.files:
-        before, mode = _current(managed.path)
-        wanted = None if managed.content is None else managed.mode
-        if before != managed.content or mode != wanted:
-            found.append(FileChange(managed.path, before, managed.content, mode, wanted, managed.restart))
-    return found
-
-
 def _current(path: str) -> tuple[str | None, int | None]:
     try:
         mode = stat.S_IMODE(os.stat(path).st_mode)
@@ -320,13 +347,6 @@ def _changed_at(path: str) -> float | None:
         return os.stat(path).st_ctime
     except FileNotFoundError:
         return None
-
-
-def _carry_out(change: FileChange) -> None:
-    if change.after is None:
-        os.unlink(change.path)
-    elif change.mode_after is not None:
-        write_atomic(change.path, change.after, change.mode_after)
 
 
 def _is_unit_file(path: str) -> bool:
