@@ -1,0 +1,45 @@
+# Copyright: Nodewise authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Look at all hosts of the play together, before anything is changed on one of them."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+
+from ..module_utils.host.preflight import GROUPS, Site, describe, problems
+from ..module_utils.host.variables import check_variables, load_catalogue
+
+COLLECTION = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+class ActionModule(ActionBase):
+    """See the module's documentation."""
+
+    _supports_check_mode = True
+    _requires_connection = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Fail with every problem of the site."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        self.validate_argument_spec(argument_spec={})
+        variables = task_vars or {}
+        hostvars = variables["hostvars"]
+        facts = {host: hostvars[host].get("ansible_facts", {}).get("nodewise") for host in variables["ansible_play_hosts_all"]}
+        hosts = {host: its for host, its in facts.items() if its}
+        site = Site(
+            hosts=hosts,
+            groups={group: list(variables["groups"].get(group, [])) for group in GROUPS},
+            silent=[host for host in facts if host not in hosts],
+        )
+        foreign = {pattern for its in hosts.values() for pattern in its["wanted"]["foreign_variables"]}
+        found = problems(site) + check_variables({host: list(hostvars[host]) for host in facts}, foreign, load_catalogue(COLLECTION))
+        result.update(hosts=list(hosts), problems=found)
+        if found:
+            many = "1 problem" if len(found) == 1 else f"{len(found)} problems"
+            lines = "\n".join(f"  {describe(problem)}" for problem in found)
+            result.update(failed=True, msg=f"{many} to put right first; nothing was changed.\n{lines}")
+        return result
