@@ -294,8 +294,8 @@ class Lab:
         """Drop the host keys of hosts that are made anew, and all multiplexed connections."""
         known_hosts = self.directory / "known_hosts"
         if known_hosts.exists():
-            lines = known_hosts.read_text().splitlines(keepends=True)
-            known_hosts.write_text("".join(line for line in lines if line.split(" ", 1)[0] not in addresses))
+            for address in addresses:
+                run("ssh-keygen", "-q", "-R", address, "-f", str(known_hosts))
         shutil.rmtree(self.directory / "cp", ignore_errors=True)
 
     # -- down ------------------------------------------------------------------------------------------------------
