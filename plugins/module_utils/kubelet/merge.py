@@ -1,0 +1,170 @@
+# Copyright: Nodewise authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Three-way merge of a KubeletConfiguration, and its text.
+
+kubeadm writes fields of its own into the same document, and people edit it. So what is
+wanted is laid over what is there, and only what we set before and no longer want goes.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import NodewiseError
+from . import schema
+from .values import parse_duration, parse_quantity
+
+# Fields that kubeadm always sets: without a value to go back to they stay rather than go
+# (a kubelet without clusterDNS starts pods that cannot resolve names).
+KUBEADM_SETS = frozenset(
+    {
+        "authentication",
+        "authorization",
+        "cgroupDriver",
+        "clusterDNS",
+        "clusterDomain",
+        "containerRuntimeEndpoint",
+        "healthzBindAddress",
+        "healthzPort",
+        "rotateCertificates",
+        "staticPodPath",
+    }
+)
+
+_PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9/._:@-]+")
+
+
+def merge(
+    live: Mapping[str, Any], last: Mapping[str, Any], wanted: Mapping[str, Any], base: Mapping[str, Any], kind: schema.Kind = schema.FIELDS
+) -> dict[str, Any]:
+    """Lay what is wanted over what is there.
+
+    Parameters
+    ----------
+    live : Mapping
+        What is there.
+    last : Mapping
+        What we wanted the last time.
+    wanted : Mapping
+        What we want now.
+    base : Mapping
+        Values that fields go back to when they are no longer wanted; fields without one are removed.
+    kind : Kind
+        Types of the fields at this level.
+    """
+    result = copy.deepcopy(dict(live))
+    for name in last.keys() - wanted.keys():
+        before = live.get(name)
+        if isinstance(last[name], Mapping) and isinstance(before, Mapping):
+            rest = merge(before, last[name], {}, _mapping(base.get(name)), _inner(kind, name))
+            result[name] = rest
+            if not rest:
+                del result[name]
+        elif name in base:
+            result[name] = copy.deepcopy(base[name])
+        elif kind is not schema.FIELDS or name not in KUBEADM_SETS:
+            result.pop(name, None)
+    for name, value in wanted.items():
+        if isinstance(value, Mapping):
+            result[name] = merge(_mapping(live.get(name)), _mapping(last.get(name)), value, _mapping(base.get(name)), _inner(kind, name))
+        elif not same(_inner(kind, name), name, live.get(name), value):
+            result[name] = copy.deepcopy(value)
+    return result
+
+
+def union(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all keys of both, at every depth; the second's values win."""
+    result = copy.deepcopy(dict(first))
+    for name, value in second.items():
+        result[name] = union(_mapping(result.get(name)), value) if isinstance(value, Mapping) else copy.deepcopy(value)
+    return result
+
+
+def same(kind: schema.Kind, name: str, left: Any, right: Any) -> bool:
+    """Whether two values of a field mean the same to the kubelet; None is a field that is not there."""
+    if left is None or right is None:
+        present = right if left is None else left
+        return present is None or _is_unset(kind, name, present)
+    if isinstance(kind, Mapping) and isinstance(left, Mapping) and isinstance(right, Mapping):
+        return all(same(kind.get(key), key, left.get(key), right.get(key)) for key in left.keys() | right.keys())
+    if isinstance(kind, list) and isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(same(kind[0], name, one, other) for one, other in zip(left, right, strict=True))
+    try:
+        if kind in (schema.DURATION, schema.LOG_DURATION):
+            return _nanoseconds(left) == _nanoseconds(right)
+        if kind == schema.QUANTITIES:
+            return {key: parse_quantity(str(item)) for key, item in left.items()} == {key: parse_quantity(str(item)) for key, item in right.items()}
+    except (ValueError, AttributeError):
+        return bool(left == right)
+    return type(left) is type(right) and bool(left == right)
+
+
+def differences(wanted: Mapping[str, Any], found: Mapping[str, Any], kind: schema.Kind = schema.FIELDS, path: str = "") -> list[str]:
+    """Return a line for each wanted field that has another value; fields beside them do not matter."""
+    lines = []
+    for name, value in wanted.items():
+        inner, where = _inner(kind, name), f"{path}.{name}" if path else name
+        if isinstance(value, Mapping) and isinstance(found.get(name), Mapping):
+            lines.extend(differences(value, found[name], inner, where))
+        elif not same(inner, name, found.get(name), value):
+            lines.append(f"{where} is {found.get(name)!r}, wanted {value!r}")
+    return lines
+
+
+def load(text: str, place: str) -> dict[str, Any]:
+    """Return the mapping that a YAML text holds.
+
+    Raises
+    ------
+    NodewiseError
+        It is not YAML, or not a mapping.
+    """
+    import yaml
+
+    try:
+        found = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise NodewiseError(f"{place} is not YAML: {error}.", "restore it, or write it anew with `kubeadm upgrade node phase kubelet-config`") from error
+    if not isinstance(found, dict):
+        raise NodewiseError(f"{place} holds no mapping but {type(found).__name__}.", "write it anew with `kubeadm upgrade node phase kubelet-config`")
+    return found
+
+
+def dump(document: Mapping[str, Any]) -> str:
+    """Return YAML that Go's YAML 1.1 reader, too, takes for the same: texts that could be taken for something else are quoted."""
+    import yaml
+
+    class Dumper(yaml.SafeDumper):
+        """A dumper whose ways with texts are changed."""
+
+    def represent(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+        # PyYAML leaves 1e3 and y bare, which Go reads as a number and a truth value.
+        return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if _PLAIN.fullmatch(text) else '"')
+
+    Dumper.add_representer(str, represent)
+    return str(yaml.dump(dict(document), Dumper=Dumper, default_flow_style=False, sort_keys=True, allow_unicode=True, width=10**6))
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _inner(kind: schema.Kind, name: str) -> schema.Kind:
+    return kind.get(name) if isinstance(kind, Mapping) else None
+
+
+def _is_unset(kind: schema.Kind, name: str, value: Any) -> bool:
+    # What kubeadm drops when it writes the document (omitempty), and zero durations, which it writes out.
+    if name in schema.UNSET_AT_ZERO:
+        return not value
+    if kind in (schema.DURATION, schema.LOG_DURATION):
+        return value in (0, "0", "0s")
+    return value in ("", [], {}) and name != "resolvConf"
+
+
+def _nanoseconds(value: Any) -> int:
+    return value if isinstance(value, int) else parse_duration(str(value))
