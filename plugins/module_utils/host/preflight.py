@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .model import CONTAINERD_SOCKET, CONTROL_PLANE_PORTS, CRI_SOCKETS, WORKER_PORTS, Facts, Problem, Route, canonical_socket
@@ -145,7 +145,7 @@ def check_cgroup(site: Site) -> Iterator[Problem]:
                 what="cgroup version",
                 found=f"{facts['cgroup']} at /sys/fs/cgroup",
                 needed="v2 (cgroup2fs)",
-                remedy="boot with systemd.unified_cgroup_hierarchy=1, or set host_allow_cgroup_v1 and kubelet_fail_cgroup_v1 (to false)",
+                remedy="boot with systemd.unified_cgroup_hierarchy=1, or set host_allow_cgroup_v1 to true and failCgroupV1 of the kubelet to false",
             )
 
 
@@ -252,7 +252,7 @@ def check_duplicates(site: Site) -> Iterator[Problem]:
             "on all but one: rm /etc/machine-id && systemd-machine-id-setup, then reboot; on container hosts give each its own",
         ),
         "node name": ({host: facts["wanted"]["node_name"] for host, facts in site.hosts.items()}, "give each host its own nodewise_node_name"),
-        "node IP": ({host: _node_ip(facts) for host, facts in site.hosts.items()}, "give each host its own nodewise_node_ip; is one host listed twice?"),
+        "node IP": ({host: _node_ip(facts) for host, facts in site.hosts.items()}, "give each host its own nodewise_node_ip, and list no host twice"),
     }
     for what, (values, remedy) in kinds.items():
         for value in sorted({value for value in values.values() if value}):
@@ -667,6 +667,17 @@ CHECKS = (
 )
 
 
+def merge(site: Site, found: Iterable[Problem]) -> list[Problem]:
+    """Make one problem of those that differ in nothing but the host, so that a hundred alike hosts take one line."""
+    hosts: dict[tuple[str, str, str, str], list[str]] = {}
+    for one in found:
+        hosts.setdefault((one["what"], one["found"], one["needed"], one["remedy"]), []).append(one["host"])
+    return [
+        Problem(host=EVERY_HOST if 1 < len(site.hosts) == len(names) else ", ".join(names), what=what, found=value, needed=needed, remedy=remedy)
+        for (what, value, needed, remedy), names in hosts.items()
+    ]
+
+
 def problems(site: Site) -> list[Problem]:
     """Return every problem of the site, in the order of the checks."""
-    return [problem for check in CHECKS for problem in check(site)]
+    return merge(site, (problem for check in CHECKS for problem in check(site)))

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from unittest.mock import MagicMock
+
+import pytest
+from ansible_collections.nodewise.cluster.plugins.action import host_facts, preflight
+
+
+def action(plugin, args=None):
+    task = MagicMock(async_val=0, check_mode=False, diff=False, args=args or {})
+    return plugin.ActionModule(task=task, connection=MagicMock(), play_context=MagicMock(), loader=None, templar=None, shared_loader_obj=None)
+
+
+@pytest.fixture
+def task_vars(site):
+    hosts = site().hosts
+    return {
+        "hostvars": {host: {"ansible_facts": {"nodewise": facts}, "lab_number": 1} for host, facts in hosts.items()},
+        "ansible_play_hosts_all": list(hosts),
+        "groups": {"all": list(hosts), "control_plane": ["cp1"], "workers": ["w1", "w2"], "standby": ["s1"]},
+    }
+
+
+def test_preflight_of_a_good_site(task_vars):
+    result = action(preflight).run(task_vars=task_vars)
+    assert result == {"hosts": ["cp1", "w1", "w2", "s1"], "problems": []}
+
+
+def test_preflight_tells_all_problems_in_one_message(task_vars):
+    task_vars["hostvars"]["w1"]["ansible_facts"]["nodewise"]["cgroup"] = "v1"
+    task_vars["hostvars"]["w2"]["nodewise_pod_cdir"] = "10.0.0.0/8"
+    task_vars["hostvars"]["s1"]["ansible_facts"] = {}
+    result = action(preflight).run(task_vars=task_vars)
+    assert result["failed"] is True
+    assert [problem["host"] for problem in result["problems"]] == ["s1", "w1", "w2"]
+    heading, *lines = result["msg"].split("\n")
+    assert heading == "3 problems to put right first; nothing was changed."
+    assert [line.split(": found")[0] for line in lines] == ["  s1: no facts", "  w1: cgroup version", "  w2: unknown variable"]
+
+
+def test_foreign_variables_are_the_operators_word(task_vars):
+    task_vars["hostvars"]["w2"]["containerd_colour"] = "red"
+    assert action(preflight).run(task_vars=task_vars)["failed"] is True
+    task_vars["hostvars"]["w2"]["ansible_facts"]["nodewise"]["wanted"]["foreign_variables"] = ["containerd_colour"]
+    assert action(preflight).run(task_vars=task_vars)["problems"] == []
+
+
+@pytest.mark.parametrize("ahead", [0.0, 60.0, -60.0])
+def test_clock_is_measured_between_sending_and_receiving(monkeypatch, ahead):
+    now = iter([1000.0, 1000.8])
+    monkeypatch.setattr(host_facts.time, "time", lambda: next(now))
+    plugin = action(host_facts, {"wanted": {}})
+    plugin._execute_module = MagicMock(return_value={"changed": False, "ansible_facts": {"nodewise": {"time": 1000.3 + ahead}}})
+    clock = plugin.run(task_vars={})["ansible_facts"]["nodewise"]["clock"]
+    assert clock["uncertainty"] == pytest.approx(0.4)
+    assert clock["offset"] - clock["uncertainty"] <= ahead <= clock["offset"] + clock["uncertainty"]
+
+
+def test_failed_facts_are_passed_on():
+    plugin = action(host_facts)
+    plugin._execute_module = MagicMock(return_value={"failed": True, "msg": "no"})
+    assert plugin.run(task_vars={}) == {"failed": True, "msg": "no"}
