@@ -191,7 +191,11 @@ class Lab:
             f"--label={LABEL_HOST}={host.name}",
             "--runtime=runc",
             "--privileged",
-            "--systemd=always",
+            # Not --systemd=always: on cgroup v1 podman then lays the machine's own name=systemd hierarchy over the container's,
+            # and the systemds of all hosts remove each other's cgroups. Its other effects are given here one by one.
+            "--systemd=false",
+            "--env=container=podman",
+            "--stop-signal=SIGRTMIN+3",
             "--cgroupns=private",
             "--restart=always",
             "--tmpfs=/run",
