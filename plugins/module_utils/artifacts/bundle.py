@@ -9,9 +9,12 @@ they were made of and go when no host has wanted them for a while.
 
 from __future__ import annotations
 
+import gzip
 import os
+import shutil
 import tarfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Callable
@@ -22,6 +25,7 @@ from .store import file_lock
 
 # Seconds after which an unused bundle is removed: longer than any host may take to be served from it.
 KEEP = 3600.0
+CHUNK = 1 << 20
 
 
 def _bundle(artifacts: list[dict[str, Any]], kind: str, write: Callable[[Path], None]) -> Path:
@@ -44,8 +48,25 @@ def _bundle(artifacts: list[dict[str, Any]], kind: str, write: Callable[[Path], 
     return bundle
 
 
+def _piece(one: dict[str, Any], folder: Path) -> Path:
+    """Return a file's part of a bundle: its tar member, compressed, made once."""
+    piece = folder / f"{one['sha256']}.gz"
+    if not piece.exists():
+        part = piece.with_suffix(".part")
+        member = tarfile.TarInfo(one["sha256"])
+        member.size = one["size"]
+        with open(one["path"], "rb") as source, gzip.GzipFile(part, "wb", compresslevel=1, mtime=0) as target:
+            target.write(member.tobuf())
+            shutil.copyfileobj(source, target, CHUNK)
+            target.write(bytes(-one["size"] % tarfile.BLOCKSIZE))
+        part.replace(piece)
+    return piece
+
+
 def file_bundle(artifacts: list[dict[str, Any]]) -> Path:
-    """Return a tar of files, each named by its digest.
+    """Return a compressed tar of files, each named by its digest.
+
+    Compressing is worth it even where the network is fast: a third is written to the host's disk.
 
     Raises
     ------
@@ -54,9 +75,14 @@ def file_bundle(artifacts: list[dict[str, Any]]) -> Path:
     """
 
     def write(part: Path) -> None:
-        with tarfile.open(part, "w", copybufsize=1 << 20) as archive:
-            for one in artifacts:
-                archive.add(one["path"], arcname=one["sha256"])
+        pieces = part.parent.parent / "pieces"
+        pieces.mkdir(exist_ok=True)
+        with ThreadPoolExecutor(os.cpu_count()) as pool, part.open("wb") as bundle:
+            # Compressed members one after another are one compressed file, and a tar ends in two empty blocks.
+            for piece in pool.map(lambda one: _piece(one, pieces), artifacts):
+                with piece.open("rb") as source:
+                    shutil.copyfileobj(source, bundle, CHUNK)
+            bundle.write(gzip.compress(bytes(2 * tarfile.BLOCKSIZE), mtime=0))
 
     return _bundle(artifacts, "files", write)
 

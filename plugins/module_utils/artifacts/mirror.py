@@ -1,19 +1,20 @@
 # Copyright: Nodewise authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The source ``mirror``: a folder or an HTTP root with ``bin/ images/ manifests/ SHA256SUMS``."""
+"""The source ``mirror``: a folder or an HTTP root with ``bin/ images/ manifests/ SHA256SUMS``; and how one is made."""
 
 from __future__ import annotations
 
 import shutil
 from functools import cached_property
 from pathlib import Path
+from typing import Iterable
 
 from ..errors import NodewiseError
 from ..files import sha256_file
 from .catalogue import Item
 from .http import fetch_url, mismatch, read_url
-from .store import SUMS, parse_sums
+from .store import SUMS, Store, parse_sums
 
 
 class MirrorSource:
@@ -91,3 +92,57 @@ class MirrorSource:
             size = target.stat().st_size
             target.unlink()
             raise mismatch(item.path, f"the mirror {self.root}", expected, found, size, "copy that file to the mirror again; it is damaged or incomplete.")
+
+
+class _CacheSource:
+    """Copies an item from a cache, where it was verified."""
+
+    name = "cache"
+
+    def __init__(self, path: Path, sha256: str) -> None:
+        self.path = path
+        self.sha256 = sha256
+
+    def verb(self) -> str:
+        return "copying"
+
+    def fingerprint(self, item: Item) -> str:
+        return self.sha256
+
+    def fetch(self, item: Item, target: Path) -> None:
+        shutil.copyfile(self.path, target)
+        found = sha256_file(str(target))
+        if found != self.sha256:
+            raise mismatch(item.path, f"the cache file {self.path}", self.sha256, found, target.stat().st_size, "remove that file and run again.")
+
+
+def export(root: Path, files: Iterable[tuple[Item, Path, str]], predict: bool = False) -> list[str]:
+    """Make a mirror in a folder, or bring one up to date; files of other versions in it stay.
+
+    Parameters
+    ----------
+    root : Path
+        The mirror's folder.
+    files : iterable of (Item, Path, str)
+        Items, where they lie, and their digests.
+    predict : bool
+        Copy nothing.
+
+    Returns
+    -------
+    list of str
+        The paths in the mirror that were written, or would be.
+
+    Raises
+    ------
+    NodewiseError
+        The folder cannot be written, or a file is damaged.
+    """
+    store = Store(root)
+    written = []
+    for item, path, sha256 in files:
+        if not sha256 or store.have(item, sha256) is None:
+            written.append(item.path)
+            if not predict:
+                store.obtain(item, _CacheSource(path, sha256))
+    return written

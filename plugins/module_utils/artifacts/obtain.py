@@ -17,7 +17,7 @@ from typing import Any, Callable, Iterator
 from ..errors import NodewiseError
 from .catalogue import Item, Versions, catalogue, kubeadm_images, kubeadm_item, validate
 from .gomod import GomodSource
-from .mirror import MirrorSource
+from .mirror import MirrorSource, export
 from .oci import describe
 from .official import OfficialSource
 from .store import Record, Source, Store
@@ -56,6 +56,8 @@ class Request:
         See ``OfficialSource``.
     debian_mirror : str
         See ``GomodSource``.
+    export : Path, optional
+        Folder in which a mirror of everything is made.
     """
 
     versions: Versions
@@ -68,6 +70,7 @@ class Request:
     official_urls: dict[str, str] = field(default_factory=dict)
     registries: dict[str, str] = field(default_factory=dict)
     debian_mirror: str = "http://deb.debian.org/debian"
+    export: Path | None = None
 
     def store(self, name: str) -> Store:
         """Return the cache of a source."""
@@ -91,11 +94,14 @@ class Obtained:
         that is only predicted.
     fetched : list of str
         The items that were fetched, or would be.
+    exported : list of str
+        The paths that were written in the mirror to be made, or would be.
     """
 
     source: str
     artifacts: list[dict[str, Any]]
     fetched: list[str]
+    exported: list[str]
 
 
 def _source(request: Request, name: str) -> Source:
@@ -267,4 +273,8 @@ def obtain(request: Request, tell: Tell, predict: bool = False) -> Obtained:
         if run.times:
             run.summary()
     fetched = [str(item) for item in missing] if predict else list(run.times)
-    return Obtained(source.name, [_artifact(item, source, store.path(item), records[item]) for item in items], fetched)
+    artifacts = [_artifact(item, source, store.path(item), records[item]) for item in items]
+    exported: list[str] = []
+    if request.export is not None:
+        exported = export(request.export, [(item, store.path(item), one["sha256"]) for item, one in zip(items, artifacts)], predict)
+    return Obtained(source.name, artifacts, fetched, exported)

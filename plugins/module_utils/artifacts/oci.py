@@ -30,7 +30,9 @@ INDEX = "application/vnd.oci.image.index.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar+zstd"
 INDEXES = (INDEX, "application/vnd.docker.distribution.manifest.list.v2+json")
-ZSTD_LEVEL = 1
+# Measured: imports as fast as level 1 and 10 % smaller; level 9 gains another 10 % but takes four times as long to write.
+# Uncompressed layers import slower (half as much again is written), gzip costs containerd twice the time.
+ZSTD_LEVEL = 3
 LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 
 
