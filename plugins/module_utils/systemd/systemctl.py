@@ -55,7 +55,16 @@ class UnitStatus:
 
 
 class Systemd:
-    """The system's service manager, through C(systemctl) and C(journalctl)."""
+    """The system's service manager, through C(systemctl) and C(journalctl).
+
+    Parameters
+    ----------
+    notes : str
+        Folder in which we note that a unit owes a restart.
+    """
+
+    def __init__(self, notes: str = "/run/nodewise/restart") -> None:
+        self.notes = notes
 
     def status(self, unit: str) -> UnitStatus:
         """Read the state of a unit; a unit that does not exist reads as C(not-found), inactive.

@@ -26,7 +26,6 @@ from ..errors import NodewiseError
 from ..files import read_text, write_atomic
 from .systemctl import Systemd, UnitStatus
 
-RESTART_NOTES = "/run/nodewise/restart"
 _UNIT_FOLDERS = ("/etc/systemd/", "/run/systemd/", "/usr/local/lib/systemd/", "/usr/lib/systemd/", "/lib/systemd/")
 _UNIT_SUFFIXES = (".service", ".socket", ".timer", ".path", ".mount", ".target", ".slice")
 # `systemctl enable` has nothing to do for these: the unit is pulled in by other means.
@@ -200,7 +199,7 @@ def apply_changes(changes: Sequence[FileChange]) -> None:
             raise NodewiseError(f"Cannot change {change.path}: {error}.") from error
 
 
-def plan_unit(spec: UnitSpec, systemd: Systemd, notes: str = RESTART_NOTES) -> UnitPlan:
+def plan_unit(spec: UnitSpec, systemd: Systemd) -> UnitPlan:
     """Compare a host with a spec; changes nothing.
 
     Parameters
@@ -209,8 +208,6 @@ def plan_unit(spec: UnitSpec, systemd: Systemd, notes: str = RESTART_NOTES) -> U
         What is wanted.
     systemd : Systemd
         The service manager.
-    notes : str
-        Folder of the notes that a restart is owed.
 
     Raises
     ------
@@ -223,10 +220,12 @@ def plan_unit(spec: UnitSpec, systemd: Systemd, notes: str = RESTART_NOTES) -> U
     if enablement.startswith("masked") and (spec.enabled or spec.state == "started"):
         raise NodewiseError(f"{spec.unit} is masked on this host.", f"systemctl unmask {spec.unit}, if it was not masked on purpose")
 
-    if spec.enabled != (enablement in _AS_GOOD_AS_ENABLED) and (spec.enabled or enablement not in ("not-found", "masked")):
-        plan.steps.append("enable" if spec.enabled else "disable")
+    if spec.enabled and enablement not in _AS_GOOD_AS_ENABLED:
+        plan.steps.append("enable")
+    elif not spec.enabled and enablement.startswith("enabled"):
+        plan.steps.append("disable")
 
-    reasons = _restart_reasons(spec, plan.changes, status, notes)
+    reasons = _restart_reasons(spec, plan.changes, status, os.path.join(systemd.notes, spec.unit))
     if spec.state == "stopped":
         if status.active not in ("inactive", "failed"):
             plan.steps.append("stop")
@@ -243,7 +242,7 @@ def plan_unit(spec: UnitSpec, systemd: Systemd, notes: str = RESTART_NOTES) -> U
     return plan
 
 
-def apply_unit(plan: UnitPlan, systemd: Systemd, notes: str = RESTART_NOTES) -> UnitStatus:
+def apply_unit(plan: UnitPlan, systemd: Systemd) -> UnitStatus:
     """Carry out a plan and return the unit's state afterwards.
 
     Parameters
@@ -252,8 +251,6 @@ def apply_unit(plan: UnitPlan, systemd: Systemd, notes: str = RESTART_NOTES) -> 
         From C(plan_unit), of the same run.
     systemd : Systemd
         The service manager.
-    notes : str
-        Folder of the notes that a restart is owed.
 
     Raises
     ------
@@ -262,7 +259,7 @@ def apply_unit(plan: UnitPlan, systemd: Systemd, notes: str = RESTART_NOTES) -> 
     """
     unit = plan.spec.unit
     if any(change.restart for change in plan.changes):
-        write_atomic(os.path.join(notes, unit), "touched when nodewise changes a file for which this unit must be restarted\n")
+        write_atomic(os.path.join(systemd.notes, unit), "touched when nodewise changes a file for which this unit must be restarted\n")
     apply_changes(plan.changes)
     for step in plan.steps:
         if step == "daemon-reload":
@@ -324,7 +321,7 @@ def _current(path: str) -> tuple[str | None, int | None]:
         raise NodewiseError(f"Cannot read {path}: {error}.") from error
 
 
-def _restart_reasons(spec: UnitSpec, changes: Sequence[FileChange], status: UnitStatus, notes: str) -> list[str]:
+def _restart_reasons(spec: UnitSpec, changes: Sequence[FileChange], status: UnitStatus, note: str) -> list[str]:
     reasons = [f"{change.path} changes" for change in changes if change.restart]
     if status.needs_reload:
         reasons.append("its unit files differ from what systemd has loaded")
@@ -333,7 +330,7 @@ def _restart_reasons(spec: UnitSpec, changes: Sequence[FileChange], status: Unit
     changing = {change.path for change in changes}
     kept = [managed.path for managed in spec.files if managed.restart and managed.path not in changing]
     now = time.time()
-    for path in [*kept, *spec.restart_paths, os.path.join(notes, spec.unit)]:
+    for path in [*kept, *spec.restart_paths, note]:
         moment = _changed_at(path)
         # A time in the future means that the clock was set back: restarting would not make the unit younger than the file.
         if moment is not None and status.started < moment <= now:
