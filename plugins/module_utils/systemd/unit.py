@@ -323,7 +323,8 @@ def _current(path: str) -> tuple[str | None, int | None]:
 
 def _restart_reasons(spec: UnitSpec, changes: Sequence[FileChange], status: UnitStatus, note: str) -> list[str]:
     reasons = [f"{change.path} changes" for change in changes if change.restart]
-    if status.needs_reload:
+    unit_files = [managed for managed in spec.files if _is_unit_file(managed.path)]
+    if status.needs_reload and (not unit_files or any(managed.restart for managed in unit_files)):
         reasons.append("its unit files differ from what systemd has loaded")
     if status.started is None:
         return reasons

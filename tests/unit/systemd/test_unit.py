@@ -151,6 +151,15 @@ def test_unit_files_that_systemd_has_not_read(spec: UnitSpec, systemd: Any) -> N
     assert plan.reasons == ["its unit files differ from what systemd has loaded"]
 
 
+def test_unit_files_that_may_change_without_a_restart(systemd: Any, units: Path) -> None:
+    spec = UnitSpec("x", files=[ManagedFile(str(units / "x.service"), "[Service]\n", restart=False)])
+    systemd.run(time.time() - 100)
+    assert plan_unit(spec, systemd).actions() == [f"write {units}/x.service", "daemon-reload"]
+    written(spec)
+    systemd.needs_reload = True
+    assert plan_unit(spec, systemd).steps == ["daemon-reload"]
+
+
 def test_stopped_and_disabled_by_hand(spec: UnitSpec, systemd: Any) -> None:
     written(spec)
     systemd.run(time.time())
