@@ -50,7 +50,7 @@ options:
   plan:
     description:
       - Only compare, and say in RV(differs) whether there is something to do.
-      - With O(scope=node) it still records which fields are ours, if that is all there is to do.
+      - Which fields are ours is recorded nevertheless, if that is all there is to do.
     type: bool
     default: false
   timeout:
@@ -92,7 +92,7 @@ configuration:
   type: dict
   sample: {"cgroupDriver": "systemd", "maxPods": 150}
 differs:
-  description: Whether something had to be done, other than recording which fields are ours on a node.
+  description: Whether something had to be done, other than recording which fields are ours.
   returned: success
   type: bool
 reasons:
@@ -158,12 +158,13 @@ def main() -> None:
 def _cluster(module: AnsibleModule, wanted: dict[str, Any]) -> dict[str, Any]:
     kubectl = Kubectl()
     plan = plan_cluster(kubectl, wanted)
-    act = plan.changed and not module.check_mode and not module.params["plan"]
+    pending = plan.differs or not plan.recorded
+    act = pending and not module.check_mode and not (plan.differs and module.params["plan"])
     if act:
         apply_cluster(kubectl, plan)
     return {
-        "changed": act or (plan.changed and module.check_mode),
-        "differs": plan.changed,
+        "changed": act or (pending and module.check_mode),
+        "differs": plan.differs,
         "actions": plan.actions(),
         "reasons": [],
         "configuration": plan.merged,

@@ -43,19 +43,19 @@ class ClusterPlan:
     resource_version: str
 
     @property
-    def changed(self) -> bool:
-        """Whether anything has to be written."""
-        return self.live != self.merged or not self.recorded
+    def differs(self) -> bool:
+        """Whether the document has to be changed."""
+        return self.live != self.merged
 
     def actions(self) -> list[str]:
         """Return what has to be done, a short phrase each."""
-        if self.live != self.merged:
+        if self.differs:
             return [f"update {_PLACE}"]
         return [] if self.recorded else [f"record in {_PLACE} which fields are ours"]
 
     def diff(self) -> list[dict[str, str]]:
         """Return the difference in the form that Ansible shows."""
-        if self.live == self.merged:
+        if not self.differs:
             return []
         return [{"before_header": _PLACE, "after_header": _PLACE, "before": dump(self.live), "after": dump(self.merged)}]
 

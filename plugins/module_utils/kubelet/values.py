@@ -67,11 +67,10 @@ def parse_quantity(text: str) -> Fraction:
         raise ValueError(f"{text!r} is not a quantity such as '500m', '100Mi' or '1Gi'")
     number, exponent, suffix = match.groups()
     value = Fraction(number.rstrip("."))
-    if exponent:
-        return value * Fraction(10) ** int(exponent[1:])
     if suffix in _BINARY:
-        return value * 1024 ** _BINARY[suffix]
-    return value * Fraction(10) ** _DECIMAL[suffix] if suffix else value
+        return value * Fraction(1024 ** _BINARY[suffix])
+    power = int(exponent[1:]) if exponent else _DECIMAL.get(suffix, 0)
+    return value * Fraction(10**power) if power >= 0 else value / Fraction(10**-power)
 
 
 def _decimal(value: Fraction) -> str:

@@ -55,7 +55,7 @@ class FakeKubectl(Kubectl):
 def test_wanted_fields_are_written_with_a_note_of_them() -> None:
     kubectl = FakeKubectl()
     plan = plan_cluster(kubectl, {"maxPods": 50})
-    assert (plan.changed, plan.actions()) == (True, ["update ConfigMap kube-system/kubelet-config"])
+    assert (plan.differs, plan.actions()) == (True, ["update ConfigMap kube-system/kubelet-config"])
     assert "+maxPods: 50" not in plan.diff()[0]["before"]
     assert "maxPods: 50\n" in plan.diff()[0]["after"]
     apply_cluster(kubectl, plan)
@@ -67,12 +67,12 @@ def test_wanted_fields_are_written_with_a_note_of_them() -> None:
 
 def test_nothing_to_do_is_no_change() -> None:
     plan = plan_cluster(FakeKubectl({"maxPods": 50}, {"maxPods": 50}), {"maxPods": 50})
-    assert (plan.changed, plan.actions(), plan.diff()) == (False, [], [])
+    assert (plan.differs, plan.recorded, plan.actions(), plan.diff()) == (False, True, [], [])
 
 
 def test_only_the_note_is_missing_after_kubeadm_init() -> None:
     plan = plan_cluster(FakeKubectl({"maxPods": 50}), {"maxPods": 50})
-    assert plan.changed
+    assert (plan.differs, plan.recorded) == (False, False)
     assert plan.actions() == ["record in ConfigMap kube-system/kubelet-config which fields are ours"]
     assert plan.diff() == []
 
