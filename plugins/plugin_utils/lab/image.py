@@ -46,6 +46,7 @@ PACKAGES = (
 
 # Mount propagation: a machine's systemd makes / shared, a container's cannot (the runtime made it private).
 # SSH keys: those that the package made would be the same on every host, so each host makes its own when it first starts.
+# Machine-id: the same. Gettys: a privileged container sees the machine's own tty1.
 _UNIT = """\
 [Unit]
 Description=Make this container look like a host
@@ -66,8 +67,10 @@ _CUSTOMIZE = f"""\
 cat > "$1/etc/systemd/system/lab-host.service" <<'UNIT'
 {_UNIT}UNIT
 chroot "$1" systemctl enable lab-host.service
+chroot "$1" systemctl mask getty@tty1.service console-getty.service
 install -d -m 0700 "$1/root/.ssh"
 rm -f "$1"/etc/ssh/ssh_host_*
+: > "$1/etc/machine-id"
 """
 
 _MMDEBSTRAP_OPTIONS = (
@@ -80,7 +83,7 @@ _MMDEBSTRAP_OPTIONS = (
     f"--customize-hook={_CUSTOMIZE}",
 )
 
-_CHANGES = ('CMD ["/lib/systemd/systemd"]', "STOPSIGNAL SIGRTMIN+3")
+_CHANGES = ('CMD ["/lib/systemd/systemd"]',)
 
 
 def recipe_hash(distribution: str) -> str:
