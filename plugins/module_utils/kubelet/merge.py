@@ -35,7 +35,8 @@ KUBEADM_SETS = frozenset(
     }
 )
 
-_PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9/._:@-]+")
+# Texts that PyYAML leaves bare and Go's reader of YAML 1.1 takes for numbers or truth values: 1e3, y.
+_AMBIGUOUS = re.compile(r"[-+.\d][-+.,:_\dxXoO a-fA-F]*|[yYnN]")
 
 
 def merge(
@@ -135,15 +136,14 @@ def load(text: str, place: str) -> dict[str, Any]:
 
 
 def dump(document: Mapping[str, Any]) -> str:
-    """Return YAML that Go's YAML 1.1 reader, too, takes for the same: texts that could be taken for something else are quoted."""
+    """Return the document as YAML that Go's reader takes for the same."""
     import yaml
 
     class Dumper(yaml.SafeDumper):
         """A dumper whose ways with texts are changed."""
 
     def represent(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-        # PyYAML leaves 1e3 and y bare, which Go reads as a number and a truth value.
-        return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if _PLAIN.fullmatch(text) else '"')
+        return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if _AMBIGUOUS.fullmatch(text) else None)
 
     Dumper.add_representer(str, represent)
     return str(yaml.dump(dict(document), Dumper=Dumper, default_flow_style=False, sort_keys=True, allow_unicode=True, width=10**6))

@@ -63,6 +63,15 @@ class State:
     trial: dict[str, Any] | None = None
 
 
+@dataclass(frozen=True)
+class Change:
+    """One file's old text, and what it holds before and afterwards."""
+
+    text: str
+    before: dict[str, Any]
+    after: dict[str, Any]
+
+
 @dataclass
 class NodePlan:
     """What separates a node from what is wanted.
@@ -74,7 +83,7 @@ class NodePlan:
     state : State
         What was noted before.
     files : dict
-        For each file that differs, its path, its old and its new text.
+        For each file that differs, its path and a C(Change).
     merged : dict
         The whole configuration as it shall be.
     reasons : list of str
@@ -83,7 +92,7 @@ class NodePlan:
 
     wanted: dict[str, Any]
     state: State
-    files: dict[str, tuple[str | None, str]]
+    files: dict[str, Change]
     merged: dict[str, Any]
     reasons: list[str]
 
@@ -110,7 +119,8 @@ class NodePlan:
 
     def diff(self) -> list[dict[str, str]]:
         """Return the differences in the form that Ansible shows."""
-        found = [{"before_header": path, "after_header": path, "before": old or "", "after": new} for path, (old, new) in self.files.items()]
+        # Both sides are written by us, so that kubeadm's way of writing the same is no difference.
+        found = [{"before_header": path, "after_header": path, "before": dump(one.before), "after": dump(one.after)} for path, one in self.files.items()]
         if self.reasons:
             lines = "".join(f"because {reason}\n" for reason in self.reasons)
             found.append({"before_header": UNIT, "after_header": UNIT, "before": "", "after": f"restart\n{lines}"})
@@ -142,9 +152,9 @@ def plan_node(wanted: Mapping[str, Any], base: Mapping[str, Any], systemd: Syste
     state = read_state(paths.state)
     live = load(text, paths.config)
     merged = merge(live, state.applied, wanted, base)
-    files: dict[str, tuple[str | None, str]] = {}
+    files: dict[str, Change] = {}
     if merged != live:
-        files[paths.config] = (text, dump(merged))
+        files[paths.config] = Change(text, live, merged)
     files.update(_instance_change(merged, paths))
     reasons = _restart_reasons(files, systemd, paths)
     if files or reasons:
@@ -183,15 +193,15 @@ def apply_node(plan: NodePlan, systemd: Systemd, health: Health, paths: Paths, t
         # Only a node that was Ready can be expected to be Ready afterwards (its network may still be coming up).
         trial = {"was_ready": health.node_ready() is True, "applied": plan.state.applied, "files": []}
     if trial is not None and plan.files:
-        for path, (old, _new) in plan.files.items():
+        for path, change in plan.files.items():
             # A file that an unfinished change of an earlier run has kept already is that change's, not the good one.
-            if path not in trial["files"] and old is not None:
-                write_atomic(_kept(path, paths), old, 0o600)
+            if path not in trial["files"]:
+                write_atomic(_kept(path, paths), change.text, 0o600)
                 trial["files"].append(path)
         # Both what was and what will be ours, in case the run ends here.
         _write_state(paths, State(union(plan.state.applied, plan.wanted), trial))
-        for path, (_old, new) in plan.files.items():
-            write_atomic(path, new, 0o644)
+        for path, change in plan.files.items():
+            write_atomic(path, dump(change.after), 0o644)
     must_be_ready = bool(trial["was_ready"]) if trial is not None else health.node_ready() is True
     since = time.time()
     try:
@@ -229,7 +239,7 @@ def overriding_flags(fields: Mapping[str, Any], paths: Paths) -> list[str]:
     return [f"{name}: a flag in {' or '.join(paths.environment)} sets it as well, and wins" for name in flags if name in fields and flags[name] != fields[name]]
 
 
-def _instance_change(merged: Mapping[str, Any], paths: Paths) -> dict[str, tuple[str | None, str]]:
+def _instance_change(merged: Mapping[str, Any], paths: Paths) -> dict[str, Change]:
     # kubeadm lays this file over the cluster's configuration whenever it writes config.yaml: another socket in it would come back.
     text = read_text(paths.instance)
     endpoint = merged.get("containerRuntimeEndpoint")
@@ -238,7 +248,7 @@ def _instance_change(merged: Mapping[str, Any], paths: Paths) -> dict[str, tuple
     instance = load(text, paths.instance)
     if instance.get("containerRuntimeEndpoint") == endpoint:
         return {}
-    return {paths.instance: (text, dump({**instance, "containerRuntimeEndpoint": endpoint}))}
+    return {paths.instance: Change(text, instance, {**instance, "containerRuntimeEndpoint": endpoint})}
 
 
 def _restart_reasons(files: Mapping[str, Any], systemd: Systemd, paths: Paths) -> list[str]:

@@ -217,7 +217,7 @@ def test_a_kubelet_that_is_older_than_what_it_reads_is_restarted(paths: Paths, w
     os.utime(path, (0, 0))
     plan = plan_node({}, {}, systemd, paths)
     assert plan.actions() == ["restart kubelet.service"]
-    assert plan.reasons == [f"{path} changed 0.0 s after its start"]
+    assert plan.reasons[0].startswith(f"{path} changed ")
     apply_node(plan, systemd, FakeHealth(), paths, 60)
     assert systemd.restarts == 1
     assert not plan_node({}, {}, systemd, paths).differs
