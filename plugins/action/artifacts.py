@@ -54,7 +54,10 @@ class ActionModule(ActionBase):
             versions=versions,
             cache=Path(args["cache"]),
             export=Path(args["export"]) if args["export"] else None,
-            **{name: args[name] for name in ("source", "mirror", "architectures", "cni_plugins", "calico_manifest", "official_urls", "registries", "debian_mirror")},
+            **{
+                name: args[name]
+                for name in ("source", "mirror", "architectures", "cni_plugins", "calico_manifest", "official_urls", "registries", "debian_mirror")
+            },
         )
         display = Display()
         try:

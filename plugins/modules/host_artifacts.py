@@ -153,7 +153,12 @@ def main() -> None:
     finally:
         if module.params["bundle"] and os.path.exists(module.params["bundle"]):
             os.unlink(module.params["bundle"])
-    diff = {"before_header": "artifacts", "after_header": "artifacts", "before": "".join(f"{line}\n" for line in before), "after": "".join(f"{line}\n" for line in after)}
+    diff = {
+        "before_header": "artifacts",
+        "after_header": "artifacts",
+        "before": "".join(f"{line}\n" for line in before),
+        "after": "".join(f"{line}\n" for line in after),
+    }
     module.exit_json(changed=bool(missing), missing=missing, diff=diff)
 
 

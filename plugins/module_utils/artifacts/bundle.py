@@ -14,10 +14,11 @@ import os
 import shutil
 import tarfile
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 from ..errors import NodewiseError
 from .oci import merge
@@ -31,7 +32,9 @@ CHUNK = 1 << 20
 def _bundle(artifacts: list[dict[str, Any]], kind: str, write: Callable[[Path], None]) -> Path:
     absent = [one["path"] for one in artifacts if not one["path"] or not os.path.exists(one["path"])]
     if absent or not artifacts:
-        raise NodewiseError(f"The cache on the control machine lacks {', '.join(absent) or 'what the host needs'}.", "run the task that obtains the artifacts first.")
+        raise NodewiseError(
+            f"The cache on the control machine lacks {', '.join(absent) or 'what the host needs'}.", "run the task that obtains the artifacts first."
+        )
     # <cache>/<source>/bin/<file> -> <cache>/<source>/.nodewise/bundles
     folder = Path(artifacts[0]["path"]).parent.parent / ".nodewise" / "bundles"
     name = sha256("".join(f"{one['sha256']} {one['image'] or one['dest']}\n" for one in artifacts).encode()).hexdigest()[:32]

@@ -301,7 +301,7 @@ class GomodSource:
             f"--include={','.join(DEBIAN_PACKAGES)}",
             "--dpkgopt=force-unsafe-io",
             # Unquoted, so that the shell expands the patterns.
-            "--customize-hook=cd \"$1\" && rm -r " + " ".join(DEBIAN_REMOVED),
+            '--customize-hook=cd "$1" && rm -r ' + " ".join(DEBIAN_REMOVED),
             DEBIAN_SUITE,
             str(tar),
             self.debian_mirror,

@@ -15,7 +15,7 @@ from hashlib import sha256
 from typing import IO, Any
 
 from ..errors import NodewiseError
-from ..files import sha256_file, write_atomic
+from ..files import read_text, sha256_file, write_atomic
 
 STAMPS = "/var/lib/nodewise/artifacts.json"
 CONTAINERD = "/run/containerd/containerd.sock"
@@ -61,7 +61,9 @@ def select(artifacts: list[dict[str, Any]], kind: str, arch: str, control_plane:
     """
     if not any(one["arch"] == arch for one in artifacts):
         found = ", ".join(sorted({one["arch"] for one in artifacts if one["arch"]})) or "none"
-        raise NodewiseError(f"There are no artifacts for the host's architecture {arch}; there are some for {found}.", f"add {arch} to artifacts_architectures.")
+        raise NodewiseError(
+            f"There are no artifacts for the host's architecture {arch}; there are some for {found}.", f"add {arch} to artifacts_architectures."
+        )
     kinds = ("image",) if kind == "images" else ("bin", "manifest")
     return [one for one in artifacts if one["kind"] in kinds and one["arch"] in ("", arch) and (control_plane or one["nodes"] == "all")]
 
@@ -89,20 +91,19 @@ class Files:
         self.files = files
         self.stamps_path = stamps
         try:
-            with open(stamps, encoding="utf-8") as handle:
-                self.stamps: dict[str, dict[str, Any]] = json.load(handle)
-        except (FileNotFoundError, ValueError):
+            self.stamps: dict[str, dict[str, Any]] = dict(json.loads(read_text(stamps) or "{}"))
+        except ValueError:
             # A damaged record only costs reading the files again.
             self.stamps = {}
 
     def digest(self, dest: str) -> str:
-        """Return the digest of a file on this host, empty if it is not a plain file owned by root."""
+        """Return the digest of a file on this host, empty if it is not a plain file of the user this runs as (root)."""
         try:
             stat = os.lstat(dest)
             identity = _identity(dest)
         except (FileNotFoundError, NotADirectoryError):
             return ""
-        if not os.path.isfile(dest) or os.path.islink(dest) or stat.st_uid != 0:
+        if not os.path.isfile(dest) or os.path.islink(dest) or stat.st_uid != os.geteuid():
             return ""
         stamp = self.stamps.get(dest, {})
         if {key: stamp.get(key) for key in identity} != identity:
@@ -156,7 +157,9 @@ class Files:
                     handle.write(chunk)
                 os.fchmod(handle.fileno(), one.mode)
             if digest.hexdigest() != one.sha256:
-                raise NodewiseError(f"{one.dest} arrived with SHA-256 {digest.hexdigest()}, expected {one.sha256}. It was not installed.", "run the playbook again.")
+                raise NodewiseError(
+                    f"{one.dest} arrived with SHA-256 {digest.hexdigest()}, expected {one.sha256}. It was not installed.", "run the playbook again."
+                )
             os.replace(temporary, one.dest)
         except BaseException:
             os.unlink(temporary)
@@ -171,7 +174,7 @@ def _run(command: list[str]) -> str:
         raise NodewiseError(f"The program {command[0]} is not installed.", "install the artifacts' files first (role artifacts, tasks_from install).") from None
     if result.returncode:
         raise NodewiseError(
-            f"'{' '.join(command[:6])} ...' ended with status {result.returncode}: {result.stderr.strip()[-800:]}",
+            f"'{' '.join(command)}' ended with status {result.returncode}: {result.stderr.strip()[-800:]}",
             "is containerd running? (systemctl status containerd)",
         )
     return result.stdout
@@ -185,7 +188,9 @@ def present_images(socket: str = CONTAINERD) -> dict[str, str]:
     NodewiseError
         containerd cannot be asked.
     """
-    listing = json.loads(_run(["/usr/local/bin/crictl", "--runtime-endpoint", f"unix://{socket}", "--image-endpoint", f"unix://{socket}", "images", "-o", "json"]))
+    listing = json.loads(
+        _run(["/usr/local/bin/crictl", "--runtime-endpoint", f"unix://{socket}", "--image-endpoint", f"unix://{socket}", "images", "-o", "json"])
+    )
     return {tag: image["id"] for image in listing["images"] for tag in image.get("repoTags") or []}
 
 

@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import Iterable
 
 from ..errors import NodewiseError
 from ..files import sha256_file

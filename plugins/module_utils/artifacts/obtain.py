@@ -9,10 +9,11 @@ import os
 import subprocess
 import threading
 import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Any
 
 from ..errors import NodewiseError
 from .catalogue import Item, Versions, catalogue, kubeadm_images, kubeadm_item, validate
@@ -276,5 +277,5 @@ def obtain(request: Request, tell: Tell, predict: bool = False) -> Obtained:
     artifacts = [_artifact(item, source, store.path(item), records[item]) for item in items]
     exported: list[str] = []
     if request.export is not None:
-        exported = export(request.export, [(item, store.path(item), one["sha256"]) for item, one in zip(items, artifacts)], predict)
+        exported = export(request.export, [(item, store.path(item), one["sha256"]) for item, one in zip(items, artifacts, strict=True)], predict)
     return Obtained(source.name, artifacts, fetched, exported)

@@ -18,9 +18,11 @@ import io
 import json
 import subprocess
 import tarfile
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Callable, Iterable
+from typing import IO, Any
 
 from ..errors import NodewiseError
 from ..files import sha256_file
@@ -159,18 +161,19 @@ def compress_tar(source: IO[bytes], path: Path) -> Layer:
 
 
 def _compress(path: Path, produce: Callable[[IO[bytes]], None]) -> Layer:
-    command = ["zstd", "-q", "-f", f"-{ZSTD_LEVEL}", "-o", str(path)]
-    try:
-        process = subprocess.Popen(command, stdin=subprocess.PIPE)
-    except FileNotFoundError:
-        raise NodewiseError("The program zstd is missing on the control machine; image layers are compressed with it.", "install the package zstd.") from None
+    with path.open("wb") as target:
+        try:
+            process = subprocess.Popen(["zstd", "-q", f"-{ZSTD_LEVEL}"], stdin=subprocess.PIPE, stdout=target)
+        except FileNotFoundError:
+            raise NodewiseError(
+                "The program zstd is missing on the control machine; image layers are compressed with it.", "install the package zstd."
+            ) from None
     assert process.stdin is not None
     tee = _Tee(process.stdin)
-    try:
+    # When zstd has given up, its status says more than the broken pipe.
+    with suppress(BrokenPipeError), process.stdin:
         produce(tee)  # type: ignore[arg-type]
-    finally:
-        process.stdin.close()
-        status = process.wait()
+    status = process.wait()
     if status:
         raise NodewiseError(f"zstd ended with status {status} while writing {path}.", "look for a full disk.")
     return Layer(path, f"sha256:{sha256_file(str(path))}", f"sha256:{tee.digest.hexdigest()}")

@@ -152,6 +152,6 @@ class OfficialSource:
             ) from None
         if result.returncode:
             raise NodewiseError(
-                f"The image {image} ({item.arch}) cannot be copied: {(result.stderr.strip().splitlines() or ['skopeo said nothing'])[-1]}",
+                f"The image {image} ({item.arch}) cannot be copied: {(result.stderr.strip().splitlines() or ['skopeo said nothing'])[-1]}.",
                 "check the version and the way to that registry from the control machine, or name a replacement in artifacts_registries.",
             )

@@ -14,10 +14,11 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Iterator, Protocol
+from typing import Protocol
 
 from ..errors import NodewiseError
 from ..files import sha256_file, write_atomic
@@ -150,7 +151,9 @@ class Store:
                 self._sum(item, digest)
                 return record
         except OSError as error:
-            raise NodewiseError(f"The cache {self.root} cannot be written: {error}.", "free some space there, or set artifacts_cache to another folder.") from error
+            raise NodewiseError(
+                f"The cache {self.root} cannot be written: {error}.", "free some space there, or set artifacts_cache to another folder."
+            ) from error
 
     def _write(self, item: Item, digest: str, fingerprint: str) -> Record:
         stat = self.path(item).stat()
@@ -182,6 +185,8 @@ def parse_sums(text: str, origin: str) -> dict[str, str]:
         if not line.strip():
             continue
         if not separator or not name or len(digest) != 64 or set(digest) - set("0123456789abcdef"):
-            raise NodewiseError(f"{origin}, line {number}, is not '<sha256>  <path>': {line[:100]!r}.", "write the file with: sha256sum bin/* images/* manifests/*")
+            raise NodewiseError(
+                f"{origin}, line {number}, is not '<sha256>  <path>': {line[:100]!r}.", "write the file with: sha256sum bin/* images/* manifests/*"
+            )
         sums[name.removeprefix("./")] = digest
     return sums
