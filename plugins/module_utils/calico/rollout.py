@@ -99,11 +99,18 @@ def _explain_pod(kubectl: Kubectl, pod: dict[str, Any]) -> str:
         finished = state.get("terminated", {}).get("exitCode") == 0
         if container.get("ready") or finished or state.get("waiting", {}).get("reason") == "PodInitializing":
             continue
-        detail = state.get("waiting") or state.get("terminated") or {"reason": "running, but its readiness probe fails"}
+        detail = state.get("waiting") or state.get("terminated") or {"reason": "running, but not ready", "message": _last_warning(kubectl, name)}
         reason = ": ".join(part for part in (detail.get("reason", ""), " ".join(detail.get("message", "").split())) if part)
         return f"{where}, container {container['name']}: {reason}{_last_lines(kubectl, name, container)}"
     conditions = [condition for condition in status.get("conditions", []) if condition["status"] == "False" and condition.get("message")]
     return f"{where}: {status.get('phase', 'unknown')}" + (f", {conditions[0]['message']}" if conditions else "")
+
+
+def _last_warning(kubectl: Kubectl, pod: str) -> str:
+    """Return what the kubelet last warned of, such as the output of a failed probe."""
+    answer = kubectl.get("-n", NAMESPACE, "events", f"--field-selector=involvedObject.name={pod},type=Warning") or {"items": []}
+    events = sorted(answer["items"], key=lambda event: event.get("lastTimestamp") or event.get("eventTime") or "")
+    return str(events[-1].get("message", "")) if events else ""
 
 
 def _last_lines(kubectl: Kubectl, pod: str, container: dict[str, Any]) -> str:
