@@ -75,8 +75,8 @@ plans:
   contains:
     action:
       description:
-        - V(none) if it is a node. V(join) if it must join. V(rejoin) if an earlier join did not end. V(record) if it did end, and only the host's record does not say
-          so. V(refuse) if RV(plans.reason) forbids that it joins.
+        - V(none) if it is a node. V(join) if it must join. V(rejoin) if an earlier join did not end. V(record) if it did end, and only the
+          host's record does not say so. V(refuse) if RV(plans.reason) forbids that it joins.
       type: str
     reason:
       description: Why.

@@ -65,17 +65,23 @@ def look(paths: HostPaths) -> HostView:
     )
 
 
-def etcd_data_folder(paths: HostPaths) -> str:
-    """Return the data folder of this host's etcd, as its static pod's manifest names it, else kubeadm's default."""
+def etcd_data_folder(paths: HostPaths, phase: str) -> str | None:
+    """Return the data folder of this host's etcd of Kubernetes; None if it has none.
+
+    Parameters
+    ----------
+    paths : HostPaths
+        Where things are.
+    phase : str
+        Our record's phase: after a reset that was killed it alone tells that this was a control plane.
+    """
     text = read_text(paths.at("/etc/kubernetes/manifests/etcd.yaml"))
     if text is None:
-        return paths.at(DEFAULT_ETCD_DATA)
+        return paths.at(DEFAULT_ETCD_DATA) if phase in ("initialising", "initialised") else None
     import yaml
 
-    for volume in yaml.safe_load(text)["spec"].get("volumes", []):
-        if volume["name"] == "etcd-data":
-            return paths.at(volume["hostPath"]["path"])
-    return paths.at(DEFAULT_ETCD_DATA)
+    folders = [volume["hostPath"]["path"] for volume in yaml.safe_load(text)["spec"].get("volumes", []) if volume["name"] == "etcd-data"]
+    return paths.at(folders[0] if folders else DEFAULT_ETCD_DATA)
 
 
 def clear_folder(folder: str) -> None:
@@ -97,16 +103,14 @@ def clear_folder(folder: str) -> None:
 
 
 def undo_kubeadm(kubeadm: Kubeadm, cri_socket: str, paths: HostPaths) -> None:
-    """Run C(kubeadm reset) and finish what it leaves undone.
-
-    kubeadm empties etcd's folder while etcd still runs, so files may come back until its
-    container is gone; kubeadm init then refuses the folder.
+    """Run C(kubeadm reset), then empty etcd's folder: containers first, data afterwards.
 
     Raises
     ------
     NodewiseError
         kubeadm reset failed.
     """
-    etcd_data = etcd_data_folder(paths)
+    etcd_data = etcd_data_folder(paths, load_state(paths.state).phase)
     kubeadm.reset(cri_socket)
-    clear_folder(etcd_data)
+    if etcd_data is not None:
+        clear_folder(etcd_data)

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -120,6 +122,10 @@ def _join(wanted: Worker, plan: JoinPlan, kubeadm: Kubeadm, paths: HostPaths) ->
             undo_kubeadm(kubeadm, node.cri_socket, paths)
         save_state(HostState("joining", node.node_name, node.cluster_name), paths.state)
         kubeadm.join(document)
+    else:
+        # kubeadm did not live to remove the file, which holds a token.
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(paths.at("/etc/kubernetes/bootstrap-kubelet.conf"))
     _wait_registered(node, Kubectl(kubeconfig=paths.kubelet_conf, request_timeout=10))
     save_state(HostState("joined", node.node_name, node.cluster_name), paths.state)
 
