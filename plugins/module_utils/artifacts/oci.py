@@ -103,7 +103,7 @@ def _member(entry: Entry) -> tarfile.TarInfo:
     if entry.capability:
         # struct vfs_cap_data, revision 2, effective bit set; all its bytes are below 0x80, so it is text for pax.
         raw = (0x02000001).to_bytes(4, "little") + entry.capability.to_bytes(4, "little") + bytes(12)
-        member.pax_headers["SCHILY.xattr.security.capability"] = raw.decode("ascii")
+        member.pax_headers = {"SCHILY.xattr.security.capability": raw.decode("ascii")}
     return member
 
 
@@ -331,7 +331,7 @@ def merge(sources: Iterable[tuple[Path, str]], arch: str, target: Path) -> None:
     """
     written: set[str] = set()
     manifests = []
-    with tarfile.open(target, "w", copybufsize=1 << 20) as bundle:
+    with tarfile.open(target, "w") as bundle:
         _plain(bundle, "oci-layout", LAYOUT)
         for path, name in sources:
             image = describe(path, arch)
