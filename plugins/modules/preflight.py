@@ -72,5 +72,5 @@ problems:
       what: cgroup version
       found: hybrid at /sys/fs/cgroup
       needed: v2 (cgroup2fs)
-      remedy: boot with systemd.unified_cgroup_hierarchy=1, or set host_allow_cgroup_v1 to true and failCgroupV1 of the kubelet to false
+      remedy: boot with systemd.unified_cgroup_hierarchy=1, or set host_allow_cgroup_v1 to true
 """

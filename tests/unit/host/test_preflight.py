@@ -30,7 +30,7 @@ BAD = {
     "cgroup": (
         {"w1": {"cgroup": "hybrid"}},
         "w1: cgroup version: found hybrid at /sys/fs/cgroup, needed v2 (cgroup2fs). Remedy: boot with systemd.unified_cgroup_hierarchy=1, "
-        "or set host_allow_cgroup_v1 to true and failCgroupV1 of the kubelet to false.",
+        "or set host_allow_cgroup_v1 to true.",
     ),
     "architecture": (
         {"w1": {"architecture": "riscv64"}},
