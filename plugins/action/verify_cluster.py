@@ -1,0 +1,49 @@
+# Copyright: Nodewise authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Run module verify_cluster on its host, and show and keep its result on the control machine."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+from ansible_collections.nodewise.cluster.plugins.module_utils.verify import table
+from ansible_collections.nodewise.cluster.plugins.module_utils.verify.result import counts, judged
+
+display = Display()
+
+
+class ActionModule(ActionBase):
+    """Print the table, write the files, and fail if the verdict is to fail."""
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return the module's result, shortened unless details are asked for."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        result.update(self._execute_module(module_name="nodewise.cluster.verify_cluster", task_vars=task_vars))
+        if "checks" not in result:  # The module itself failed, or its host was not reached.
+            return result
+        report = table.Report.from_dict(result)
+        display.display(f"\n{table.text(report)}\n")
+        for option, content in (("json", table.as_json), ("junit", table.as_junit)):
+            if self._task.args.get(option):
+                _write(self._task.args[option], content(report))
+        for key in () if result["invocation"]["module_args"]["details"] else ("checks", "nodes"):
+            del result[key]
+        result.update(verdict=report.verdict, summary=counts(judged(report.results, report.scope)), failed=report.verdict != "pass")
+        result["msg"] = table.summary(report)
+        return result
+
+
+def _write(path: str, content: str) -> None:
+    """Write a file of the control machine, making its folder."""
+    try:
+        target = Path(os.path.expanduser(path))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(content, encoding="utf-8")
+    except OSError as error:
+        raise AnsibleActionFail(f"The verification's result cannot be written to {path}: {error.strerror}") from error
