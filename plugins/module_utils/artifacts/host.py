@@ -10,6 +10,7 @@ import os
 import subprocess
 import tarfile
 import tempfile
+import time
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import IO, Any
@@ -199,16 +200,31 @@ def missing_images(images: list[HostImage], present: dict[str, str]) -> list[Hos
     return [one for one in images if not one.image_id or present.get(one.image) != one.image_id]
 
 
-def import_images(missing: list[HostImage], bundle: str, socket: str = CONTAINERD) -> None:
-    """Load images from an OCI archive, which containerd verifies blob by blob, and see that they are there.
+def import_images(missing: list[HostImage], bundle: str, socket: str = CONTAINERD, patience: float = 60) -> None:
+    """Load images from an OCI archive, which containerd verifies blob by blob, and wait until the kubelet can see them.
+
+    Parameters
+    ----------
+    missing : list of HostImage
+        What the archive holds.
+    bundle : str
+        Path of the archive.
+    socket : str
+        containerd's socket.
+    patience : float
+        Seconds that containerd's CRI plugin may need to take note of the images.
 
     Raises
     ------
     NodewiseError
-        Importing fails, or an image is not there afterwards.
+        Importing fails, or an image is not there in time.
     """
     # Namespace k8s.io is the one the kubelet looks in.
     _run(["/usr/local/bin/ctr", "--address", socket, "--namespace", "k8s.io", "images", "import", bundle])
-    absent = missing_images(missing, present_images(socket))
-    if absent:
+    deadline = time.monotonic() + patience
+    while absent := missing_images(missing, present_images(socket)):
+        # containerd's CRI plugin learns of new images by events, and offers nothing to wait on.
+        if time.monotonic() < deadline:
+            time.sleep(0.2)
+            continue
         raise NodewiseError(f"After loading, containerd does not have {', '.join(one.image for one in absent)}.", "look into: journalctl -u containerd")
