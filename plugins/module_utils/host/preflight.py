@@ -159,7 +159,7 @@ def check_architecture(site: Site) -> Iterator[Problem]:
                 what="architecture",
                 found=facts["architecture"],
                 needed=" or ".join(wanted),
-                remedy="add it to artifacts_architectures if it is amd64 or arm64; nothing is built for others",
+                remedy="use other hosts, or correct host_architectures if there are artifacts for it",
             )
 
 

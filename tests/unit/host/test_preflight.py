@@ -34,8 +34,7 @@ BAD = {
     ),
     "architecture": (
         {"w1": {"architecture": "riscv64"}},
-        "w1: architecture: found riscv64, needed amd64 or arm64. "
-        "Remedy: add it to artifacts_architectures if it is amd64 or arm64; nothing is built for others.",
+        "w1: architecture: found riscv64, needed amd64 or arm64. Remedy: use other hosts, or correct host_architectures if there are artifacts for it.",
     ),
     "swap refused": (
         {"w1": {"swap": {"active": ["/dev/zram0 (partition, 512 MiB)"], "persistent": ["unit dev-zram0.swap"]}, "wanted": {"swap": "refuse"}}},
