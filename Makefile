@@ -66,30 +66,46 @@ lab-down: venv ## Remove the lab, and say what stays
 cluster: packages venv ## Bring up a verified Kubernetes cluster on the lab's hosts
 	@ansible-playbook -i $(INVENTORY) playbooks/lab_up.yml
 	@ansible-playbook -i $(INVENTORY) playbooks/site.yml $(ARGS)
-	@scripts/lab-kubectl config view > /dev/null
-	@echo "export KUBECONFIG=$(CURDIR)/.lab/$(LAB)/kubeconfig"
+	@ansible-playbook -i $(INVENTORY) playbooks/lab_access.yml > .lab/$(LAB)/access.log || { cat .lab/$(LAB)/access.log; exit 1; }
+	@echo
+	@echo "export KUBECONFIG=$(CURDIR)/.lab/$(LAB)/kubeconfig PATH=$(CURDIR)/.lab/$(LAB):\$$PATH    # then: kubectl get nodes"
 
 .PHONY: cluster-down
 cluster-down: lab-down ## The same as lab-down
 
 .PHONY: kubectl
 kubectl: ## kubectl ARGS="..." on the lab's cluster
-	@scripts/lab-kubectl $(ARGS)
+	@test -x .lab/$(LAB)/kubectl || { echo "Lab $(LAB) has no cluster here. Remedy: make cluster LAB=$(LAB)" >&2; exit 1; }
+	@KUBECONFIG=.lab/$(LAB)/kubeconfig .lab/$(LAB)/kubectl $(ARGS)
 
 # -- tests -------------------------------------------------------------------------------------------------------------
 
 .PHONY: test
 test: ## All tests of a submission: lint, unit, sanity, the installed collection, molecule
 	@rm -f .ansible/stages
-	@$(MAKE) --no-print-directory lint test-unit test-sanity test-molecule
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory test-unit
+	@$(MAKE) --no-print-directory test-sanity
+	@$(MAKE) --no-print-directory test-molecule
 
-.PHONY: lint
-lint: venv ## ruff, mypy --strict, ansible-lint (production), docs and changelog
+.PHONY: test-all
+test-all: test ## `test`, and what takes longer: faults of the lab, Kubernetes 1.36, the newest ansible-core
+
+LINTS := lint-ruff lint-format lint-mypy lint-ansible lint-changelog lint-docs
+.PHONY: lint $(LINTS)
+lint: $(LINTS) ## ruff, mypy --strict, ansible-lint (production), docs and changelog (make -k lint: all, whatever fails)
+$(LINTS): venv
+lint-ruff:
 	@$(STAGE) ruff ruff check .
+lint-format:
 	@$(STAGE) ruff-format ruff format --check .
+lint-mypy:
 	@$(STAGE) mypy mypy --package ansible_collections.nodewise.cluster.plugins
+lint-ansible:
 	@$(STAGE) ansible-lint ansible-lint
+lint-changelog:
 	@$(STAGE) changelog antsibull-changelog lint
+lint-docs:
 	@$(STAGE) docs scripts/lint-docs
 
 .PHONY: test-unit
@@ -100,3 +116,7 @@ test-unit: venv ## pytest
 test-sanity: venv ## ansible-test sanity, all tests, no ignores
 	@scripts/packages $(TEST_PACKAGES)
 	@$(STAGE) sanity scripts/sanity $(ARGS)
+
+.PHONY: test-molecule
+test-molecule: packages venv ## molecule test: the whole site on lab hosts, its faults and its drift
+	@$(STAGE) molecule-default molecule test --scenario-name default $(ARGS)
