@@ -23,8 +23,7 @@ from typing import Any
 from ..errors import NodewiseError
 from ..files import write_atomic
 
-CROSS_COMPILERS = {"amd64": "x86_64-linux-gnu-gcc", "arm64": "aarch64-linux-gnu-gcc"}
-CROSS_PACKAGES = {"amd64": "gcc-x86-64-linux-gnu", "arm64": "gcc-aarch64-linux-gnu"}
+TRIPLETS = {"amd64": "x86_64-linux-gnu", "arm64": "aarch64-linux-gnu"}
 
 
 @dataclass(frozen=True)
@@ -169,11 +168,16 @@ class GoBuilder:
         environment = {"GOOS": "linux", "GOARCH": self.arch, "CGO_ENABLED": "0"}
         if command.cgo:
             ldflags += ["-extldflags", "-static"]
-            environment.update(CGO_ENABLED="1", CC=c_compiler(self.arch))
+            environment.update(CGO_ENABLED="1", CC=c_compiler(self.arch), PKG_CONFIG_LIBDIR=f"/usr/lib/{TRIPLETS[self.arch]}/pkgconfig")
         arguments = ["build", "-trimpath", "-ldflags", " ".join(ldflags), "-o", str(target)]
         if command.tags:
             arguments += ["-tags", ",".join(command.tags)]
-        run_go([*arguments, command.package], wrapper, environment)
+        try:
+            run_go([*arguments, command.package], wrapper, environment)
+        except NodewiseError as error:
+            if not command.cgo:
+                raise
+            raise NodewiseError(error.message, f"it is linked with C libraries; install pkg-config, libc6-dev and libseccomp-dev for {self.arch}.") from None
 
     def _wrapper(self, module: GoModule) -> Path:
         described = json.loads(run_go(["mod", "edit", "-json", download(module, self.folder)["GoMod"]], self.folder))
@@ -196,7 +200,8 @@ def c_compiler(arch: str) -> str:
         It is not installed.
     """
     native = {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine)
-    compiler, package = ("gcc", "gcc") if arch == native else (CROSS_COMPILERS[arch], CROSS_PACKAGES[arch])
+    compiler = "gcc" if arch == native else f"{TRIPLETS[arch]}-gcc"
+    package = "gcc" if arch == native else f"gcc-{TRIPLETS[arch].replace('_', '-')}"
     if shutil.which(compiler) is None:
         raise NodewiseError(
             f"The C compiler {compiler} is missing on the control machine; runc and pause for {arch} are compiled with it.",

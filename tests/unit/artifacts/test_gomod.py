@@ -27,6 +27,7 @@ case "$1 $2" in
 "mod edit") echo '{{"Go": "1.26"}}';;
 "list -m") echo "$4 v1.0.0 v1.1.0";;
 build*)
+  case "$*" in *-extldflags*) test -e {log}.broken && {{ echo libseccomp was not found >&2; exit 1; }};; esac
   while [ "$1" != -o ]; do shift; done
   test -e "$2" && exit 5
   echo program > "$2";;
@@ -106,6 +107,13 @@ def test_runc_is_linked_statically_with_seccomp(go: Path, source: GomodSource, k
     source.fetch(kit.item("runc", native), tmp_path / "file")
     built = next(line for line in go.read_text().splitlines() if " build " in line)
     assert built.startswith(f"{native} 1 gcc build") and "-extldflags -static" in built and "-tags seccomp,netgo,osusergo" in built
+
+
+def test_a_library_that_is_missing_names_the_packages(go: Path, source: GomodSource, kit: Any, tmp_path: Path) -> None:
+    native = {"x86_64": "amd64", "aarch64": "arm64"}[os.uname().machine]
+    (tmp_path / "log.broken").write_text("")
+    with pytest.raises(NodewiseError, match=rf"libseccomp was not found Remedy: .*install pkg-config, libc6-dev and libseccomp-dev for {native}"):
+        source.fetch(kit.item("runc", native), tmp_path / "file")
 
 
 def test_the_manifest_is_upstreams_byte_for_byte(go: Path, source: GomodSource, kit: Any, tmp_path: Path) -> None:
