@@ -159,7 +159,7 @@ actions:
   returned: success
   type: list
   elements: str
-  sample: ["apply 30 objects of the manifest", "create IPPool default-ipv4-ippool"]
+  sample: ["apply the manifest (apps.v1.DaemonSet.kube-system.calico-node)", "create IPPool default-ipv4-ippool"]
 unsettled:
   description: What is not rolled out; not empty only in check mode.
   returned: O(state=ready)

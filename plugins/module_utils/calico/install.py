@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -67,7 +68,7 @@ class Changes:
         """Return what is to be done, in order, for a person."""
         return [
             *([f"write {CONFIG_PATH}"] if self.config[0] != self.config[1] else []),
-            *([f"apply {len(self.objects)} objects of the manifest"] if self.objects else []),
+            *([f"apply the manifest ({', '.join(_changed_objects(self.objects_diff))})"] if self.objects else []),
             *[f"delete {kind} {name}" for kind, name in self.plan.delete],
             *[f"{'change' if key in self.plan.before else 'create'} {key[0]} {key[1]}" for key in self.plan.apply],
             *[f"restart pod {pod}, since its node has lost its CNI configuration" for pod in self.restart_pods],
@@ -124,7 +125,7 @@ class Installer:
         changes = Changes(config=(read_text(self._paths.config) or "", config_text()))
         if self._is_fresh():
             changes.objects = objects
-            changes.objects_diff = "".join(f"+ {item['kind']} {item['metadata']['name']}\n" for item in objects)
+            changes.objects_diff = f"all {len(objects)} objects are new\n"
             changes.plan = make_plan(wanted, {}, {})
             return changes
         # The pools first: if they cannot be what is wanted, nothing is to be touched.
@@ -219,6 +220,11 @@ class Installer:
     def _write_record(self, record: Record) -> None:
         if record != self._read_record():
             write_atomic(self._paths.record, json.dumps(record, indent=1, sort_keys=True) + "\n")
+
+
+def _changed_objects(diff: str) -> list[str]:
+    """Return the names of what a diff of kubectl is about; the text itself where it is none."""
+    return re.findall(r"^diff .*/(\S+)$", diff, re.MULTILINE) or [diff.strip()]
 
 
 def version_problem(calicoctl: Calicoctl) -> str:

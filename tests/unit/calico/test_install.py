@@ -123,8 +123,7 @@ def test_a_fresh_cluster_gets_everything_without_a_diff(cluster: Cluster, paths:
     assert cluster.specs == wanted_resources(settings)
     assert Path(paths.config).read_text(encoding="utf-8") == config_text()
     assert list(record(paths)) == ["IPPool/default-ipv4-ippool"]
-    assert changes.actions()[1:] == ["apply 4 objects of the manifest", "create IPPool default-ipv4-ippool"]
-    assert "+ DaemonSet calico-node\n" in changes.diff()[-1]["prepared"]
+    assert changes.actions()[1:] == ["apply the manifest (all 4 objects are new)", "create IPPool default-ipv4-ippool"]
 
 
 def test_comparing_alone_changes_nothing(cluster: Cluster, paths: Paths, settings: Settings) -> None:
@@ -156,9 +155,12 @@ def test_a_killed_first_run_is_completed_by_the_next(cluster: Cluster, paths: Pa
 
 def test_drift_of_the_manifest_is_found_and_put_back(cluster: Cluster, paths: Paths, settings: Settings) -> None:
     run(cluster, paths, settings)
-    cluster.difference = "-  calico_backend: bird\n"
+    cluster.difference = "".join(
+        f"diff -u -N /tmp/LIVE-1/{name} /tmp/MERGED-2/{name}\n--- /tmp/LIVE-1/{name}\t2026\n+++ /tmp/MERGED-2/{name}\t2026\n@@ -1,1 +1,1 @@\n-a: 1\n+a: 2\n"
+        for name in ("apps.v1.DaemonSet.kube-system.calico-node", "v1.ConfigMap.kube-system.calico-config")
+    )
     assert installer(cluster, paths, settings).compare([]).diff() == [{"prepared": cluster.difference}]
-    assert run(cluster, paths, settings).actions() == ["apply 4 objects of the manifest"]
+    assert run(cluster, paths, settings).actions() == ["apply the manifest (apps.v1.DaemonSet.kube-system.calico-node, v1.ConfigMap.kube-system.calico-config)"]
     assert not run(cluster, paths, settings).changed
 
 
