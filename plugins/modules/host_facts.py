@@ -191,6 +191,10 @@ ansible_facts:
           description: Whether C(/etc/kubernetes/admin.conf) is there.
           returned: success
           type: bool
+        calico_cni_config:
+          description: Whether C(10-calico.conflist) and C(calico-kubeconfig) are both in C(/etc/cni/net.d). Role C(calico) has a lost one written again.
+          returned: success
+          type: bool
         kubelet_version:
           description: Version of the installed kubelet; empty if there is none.
           returned: success

@@ -207,6 +207,7 @@ def gather(modules: Iterable[str], wanted: dict[str, Any], root: str = "") -> di
         "cri_sockets": cri_sockets(dict.fromkeys([*CRI_SOCKETS, *([chosen_socket] if chosen_socket else [])]), root),
         "kubelet_conf": os.path.exists(f"{root}/etc/kubernetes/kubelet.conf"),
         "admin_conf": os.path.exists(f"{root}/etc/kubernetes/admin.conf"),
+        "calico_cni_config": all(os.path.exists(f"{root}/etc/cni/net.d/{name}") for name in ("10-calico.conflist", "calico-kubeconfig")),
         "kubelet_version": kubelet_version(),
         "apiserver_version": apiserver_version(root),
         "kubeadm_state": kubeadm_state(root),

@@ -154,6 +154,7 @@ class Facts(TypedDict):
     cri_sockets: list[str]
     kubelet_conf: bool
     admin_conf: bool
+    calico_cni_config: bool
     kubelet_version: str
     apiserver_version: str
     kubeadm_state: dict[str, Any]

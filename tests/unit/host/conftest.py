@@ -47,6 +47,7 @@ def good_facts(host: str) -> Facts:
         cri_sockets=[],
         kubelet_conf=False,
         admin_conf=False,
+        calico_cni_config=False,
         kubelet_version="",
         apiserver_version="",
         kubeadm_state={},
@@ -89,6 +90,7 @@ def finished_facts(host: str) -> Facts:
         facts.update(admin_conf=True, apiserver_version="1.37.2")
     facts.update(
         kubelet_conf=True,
+        calico_cni_config=True,
         kubelet_version="1.37.2",
         cri_sockets=["unix:///run/containerd/containerd.sock"],
         interfaces=["lo", "eth0", "vxlan.calico", "cali0123456789a"],

@@ -106,3 +106,12 @@ def test_gather_returns_what_the_preflight_reads():
 def test_gather_without_wishes():
     found = facts.gather([], {})
     assert (found["sysctls"], found["resolved"], found["kernel_modules"]) == ({}, {}, {})
+
+
+def test_a_lost_cni_file_shows(tmp_path):
+    folder = tmp_path / "etc/cni/net.d"
+    folder.mkdir(parents=True)
+    (folder / "10-calico.conflist").touch()
+    assert facts.gather([], {}, str(tmp_path))["calico_cni_config"] is False
+    (folder / "calico-kubeconfig").touch()
+    assert facts.gather([], {}, str(tmp_path))["calico_cni_config"] is True
