@@ -56,7 +56,7 @@ options:
   timeout:
     description: Seconds that a restarted kubelet has to return.
     type: int
-    default: 120
+    default: 180
 author:
   - Nodewise authors (@nodewise)
 """
@@ -134,7 +134,7 @@ def main() -> None:
             "base": {"type": "dict", "default": {}},
             "node_name": {"type": "str"},
             "plan": {"type": "bool", "default": False},
-            "timeout": {"type": "int", "default": 120},
+            "timeout": {"type": "int", "default": 180},
         },
         required_if=[("scope", "node", ["node_name"])],
         supports_check_mode=True,

@@ -107,26 +107,6 @@ def apply_cluster(kubectl: Kubectl, plan: ClusterPlan) -> None:
     kubectl.apply([{"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {KEY: dump(plan.merged)}}])
 
 
-def effective_configuration(kubectl: Kubectl, node: str) -> dict[str, Any]:
-    """Return the configuration that a node's kubelet really runs with, defaults filled in (its /configz, through the API server).
-
-    Parameters
-    ----------
-    kubectl : Kubectl
-        With the right to proxy to nodes, or nodes/configz.
-    node : str
-        Name of the Node.
-
-    Raises
-    ------
-    NodewiseError
-        The kubelet cannot be reached.
-    """
-    _code, out, _err = kubectl.run(["get", "--raw", f"/api/v1/nodes/{node}/proxy/configz"])
-    found: dict[str, Any] = json.loads(out)["kubeletconfig"]
-    return found
-
-
 def _note(wanted: Mapping[str, Any]) -> str:
     return json.dumps(wanted, sort_keys=True, separators=(",", ":"))
 

@@ -105,13 +105,25 @@ def same(kind: schema.Kind, name: str, left: Any, right: Any) -> bool:
 
 
 def differences(wanted: Mapping[str, Any], found: Mapping[str, Any], kind: schema.Kind = schema.FIELDS, path: str = "") -> list[str]:
-    """Return a line for each wanted field that has another value; fields beside them do not matter."""
+    """Return a line for each wanted field that has another value.
+
+    Parameters
+    ----------
+    wanted : Mapping
+        Fields of a KubeletConfiguration: what was asked for, or a node's file. A value that means "unset" to the kubelet asks for nothing.
+    found : Mapping
+        The same, as it is: what a kubelet's /configz says, with its defaults filled in. Fields that are not wanted do not matter.
+    kind : Kind
+        Types of the fields at this level.
+    path : str
+        Where this level is.
+    """
     lines = []
     for name, value in wanted.items():
         inner, where = _inner(kind, name), f"{path}.{name}" if path else name
         if isinstance(value, Mapping) and isinstance(found.get(name), Mapping):
             lines.extend(differences(value, found[name], inner, where))
-        elif not same(inner, name, found.get(name), value):
+        elif (isinstance(value, bool) or not _is_unset(inner, name, value)) and not same(inner, name, found.get(name), value):
             lines.append(f"{where} is {found.get(name)!r}, wanted {value!r}")
     return lines
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from ansible_collections.nodewise.cluster.plugins.module_utils.errors import NodewiseError
 from ansible_collections.nodewise.cluster.plugins.module_utils.kube.kubectl import Kubectl
-from ansible_collections.nodewise.cluster.plugins.module_utils.kubelet.cluster import ANNOTATION, apply_cluster, effective_configuration, plan_cluster
+from ansible_collections.nodewise.cluster.plugins.module_utils.kubelet.cluster import ANNOTATION, apply_cluster, plan_cluster
 
 KUBEADM = {
     "apiVersion": "kubelet.config.k8s.io/v1beta1",
@@ -46,10 +46,6 @@ class FakeKubectl(Kubectl):
     def apply(self, objects: Sequence[dict[str, Any]]) -> str:
         self.applied.extend(objects)
         return ""
-
-    def run(self, args: Sequence[str], stdin: str | None = None, ok: Sequence[int] = (0,), timeout: float = 600) -> tuple[int, str, str]:
-        assert list(args) == ["get", "--raw", "/api/v1/nodes/w1/proxy/configz"]
-        return 0, json.dumps({"kubeletconfig": {"maxPods": 110}}), ""
 
 
 def test_wanted_fields_are_written_with_a_note_of_them() -> None:
@@ -96,7 +92,3 @@ def test_a_damaged_note_is_told_with_the_remedy() -> None:
     kubectl.config["metadata"]["annotations"][ANNOTATION] = "{"
     with pytest.raises(NodewiseError, match="is not JSON: '{'. Remedy: remove the annotation"):
         plan_cluster(kubectl, {})
-
-
-def test_the_effective_configuration_is_that_of_configz() -> None:
-    assert effective_configuration(FakeKubectl(), "w1") == {"maxPods": 110}

@@ -81,6 +81,18 @@ def test_what_the_kubelet_would_take_for_something_else_is_a_change(name: str, l
     assert differences({name: wanted}, {} if live is None else {name: live}) == [f"{name} is {live!r}, wanted {wanted!r}"]
 
 
+def test_what_is_unset_in_a_nodes_file_is_no_difference_to_the_kubelets_defaults() -> None:
+    file = {"apiVersion": "v", "syncFrequency": "0s", "containerRuntimeEndpoint": "", "memorySwap": {}, "maxOpenFiles": 0, "logging": {"flushFrequency": 0}}
+    effective = {
+        "apiVersion": "v",
+        "syncFrequency": "1m0s",
+        "containerRuntimeEndpoint": "unix:///x",
+        "maxOpenFiles": 1000000,
+        "logging": {"flushFrequency": "5s"},
+    }
+    assert differences(file, effective) == []
+
+
 def test_differences_have_their_path() -> None:
     wanted = {"evictionHard": {"memory.available": "1Gi"}, "logging": {"verbosity": 2}}
     assert differences(wanted, {"evictionHard": {"memory.available": "100Mi", "x": "y"}}) == [
