@@ -263,8 +263,8 @@ class GomodSource:
                 for path in sorted(services.rglob("*"))
                 if path.is_file()
             ]
-            entries.append(oci.Entry("usr/local/bin/calico-node", program(_calico(version, "node/cmd/calico-node"))))
-            entries.append(oci.Entry("usr/local/bin/mountns", program(_calico(version, "node/cmd/mountns"))))
+            entries.append(oci.Entry("usr/bin/calico-node", program(_calico(version, "node/cmd/calico-node"))))
+            entries.append(oci.Entry("usr/bin/mountns", program(_calico(version, "node/cmd/mountns"))))
             write(entries, oci.Process(command=("start_runit",), environment=("SVDIR=/etc/service/enabled",)), self._debian(item.arch))
         else:
             raise NodewiseError(f"The image {item.image} cannot be built from Go modules.", "set artifacts_source to mirror or official.")
