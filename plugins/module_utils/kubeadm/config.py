@@ -167,8 +167,8 @@ def join_document(node: NodeSettings, endpoint: str, token: str, ca_cert_hashes:
         "kind": "JoinConfiguration",
         "discovery": {"bootstrapToken": {"apiServerEndpoint": endpoint, "token": token, "caCertHashes": list(ca_cert_hashes)}},
         "nodeRegistration": _node_registration(node),
-        # A quarter of kubeadm's defaults: a join takes seconds, and its failure should be told in minutes.
-        "timeouts": {"discovery": "1m0s", "kubeletHealthCheck": "1m0s", "tlsBootstrap": "1m30s"},
+        # Half of kubeadm's defaults or less: a join takes seconds, and its failure should be told in minutes.
+        "timeouts": {"discovery": "1m0s", "kubeletHealthCheck": "2m0s", "tlsBootstrap": "2m0s"},
     }
     return _with_overrides(document, override)
 

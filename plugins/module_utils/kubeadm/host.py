@@ -9,6 +9,7 @@ import os
 import shutil
 from dataclasses import dataclass
 
+from ..errors import NodewiseError
 from ..files import read_text
 from .plan import HostView
 from .run import Kubeadm
@@ -65,19 +66,16 @@ def look(paths: HostPaths) -> HostView:
     )
 
 
-def etcd_data_folder(paths: HostPaths, phase: str) -> str | None:
-    """Return the data folder of this host's etcd of Kubernetes; None if it has none.
-
-    Parameters
-    ----------
-    paths : HostPaths
-        Where things are.
-    phase : str
-        Our record's phase: after a reset that was killed it alone tells that this was a control plane.
-    """
+def etcd_data_folder(paths: HostPaths) -> str | None:
+    """Return the data folder of this host's etcd of Kubernetes; None if it has none."""
     text = read_text(paths.at("/etc/kubernetes/manifests/etcd.yaml"))
     if text is None:
-        return paths.at(DEFAULT_ETCD_DATA) if phase in ("initialising", "initialised") else None
+        # After a reset that was killed only our record tells that this was a control plane.
+        try:
+            control_plane = load_state(paths.state).phase in ("initialising", "initialised")
+        except NodewiseError:
+            control_plane = False
+        return paths.at(DEFAULT_ETCD_DATA) if control_plane else None
     import yaml
 
     folders = [volume["hostPath"]["path"] for volume in yaml.safe_load(text)["spec"].get("volumes", []) if volume["name"] == "etcd-data"]
@@ -110,7 +108,7 @@ def undo_kubeadm(kubeadm: Kubeadm, cri_socket: str, paths: HostPaths) -> None:
     NodewiseError
         kubeadm reset failed.
     """
-    etcd_data = etcd_data_folder(paths, load_state(paths.state).phase)
+    etcd_data = etcd_data_folder(paths)
     kubeadm.reset(cri_socket)
     if etcd_data is not None:
         clear_folder(etcd_data)

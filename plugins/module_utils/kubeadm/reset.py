@@ -9,7 +9,7 @@ import glob
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -20,7 +20,7 @@ from .commands import Commands
 from .host import HostPaths, clear_folder, etcd_data_folder, undo_kubeadm
 from .network import Finding, NetworkCleaner
 from .run import Kubeadm
-from .state import exclusive, load_state
+from .state import exclusive
 
 _CNI_FOLDER = "/etc/cni/net.d"
 _OUR_CNI_FILES = ("10-calico.conflist", "calico-kubeconfig", "calico-tls")
@@ -150,30 +150,28 @@ class HostReset:
         if check_mode or not result.removed:
             return result
         with exclusive(lock_path) as lock:
-            for finding in self._services():
-                finding.remove()
+            # One stage after the other, each looking anew: removing a pod, for one, removes files and rules of its network.
+            _remove_all(self._services())
             self._undo(self._kubeadm.under(lock))
-            for finding in self.find():
-                finding.remove()
+            _remove_all(self._pods())
+            _remove_all(self._rest())
         left = [finding.text for finding in self.find()]
         if left:
             raise NodewiseError(f"Still there after the reset: {', '.join(left)}.", "reboot the host and run playbooks/reset.yml again")
         return result
 
     def find(self) -> list[Finding]:
-        """Return what there is to remove, in the order in which it can be.
+        """Return what there is to remove, in the order in which it can be."""
+        return [*self._services(), *self._pods(), *self._rest()]
 
-        Our own record comes last: as long as it is there, a run that was killed is known to be unfinished.
-        """
-        return [
-            *self._services(),
-            *self._pods(),
-            *self._mounts(),
-            *self._files(),
-            *self._network().find(),
-            *(self._programs() if self._settings.purge else ()),
-            *self._records(),
-        ]
+    def _rest(self) -> Iterator[Finding]:
+        yield from self._mounts()
+        yield from self._files()
+        yield from self._network().find()
+        if self._settings.purge:
+            yield from self._programs()
+        # Our own record comes last: as long as it is there, a run that was killed is known to be unfinished.
+        yield from self._records()
 
     def _undo(self, kubeadm: Kubeadm) -> None:
         """Let kubeadm undo what it did; what it leaves, and everything on a host without kubeadm, is found afterwards."""
@@ -215,7 +213,7 @@ class HostReset:
         for pattern in _FILES:
             for path in sorted(glob.glob(self._paths.at(pattern))):
                 yield Finding(path, partial(_remove, path))
-        folders = [self._paths.at("/var/lib/kubelet"), etcd_data_folder(self._paths, load_state(self._paths.state).phase)]
+        folders = [self._paths.at("/var/lib/kubelet"), etcd_data_folder(self._paths)]
         for folder in folders:
             if folder is not None and any(_entries(folder)):
                 yield Finding(f"content of {folder}", partial(clear_folder, folder))
@@ -275,6 +273,11 @@ class HostReset:
 
     def _marked(self, path: str) -> bool:
         return os.path.isfile(path) and _MARK in (read_text(path) or "")[:500]
+
+
+def _remove_all(findings: Iterable[Finding]) -> None:
+    for finding in list(findings):
+        finding.remove()
 
 
 def _entries(folder: str) -> Sequence[str]:

@@ -1,0 +1,220 @@
+# Copyright: Nodewise authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.nodewise.cluster.plugins.module_utils.errors import NodewiseError
+from ansible_collections.nodewise.cluster.plugins.module_utils.kubeadm import initialise
+from ansible_collections.nodewise.cluster.plugins.module_utils.kubeadm.config import Overrides
+from ansible_collections.nodewise.cluster.plugins.module_utils.kubeadm.host import HostPaths
+from ansible_collections.nodewise.cluster.plugins.module_utils.kubeadm.initialise import ControlPlane, InitResult, ensure_control_plane
+from ansible_collections.nodewise.cluster.plugins.module_utils.kubeadm.state import HostState, load_state, save_state
+
+TAINT = {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}
+
+
+class Bench:
+    """A host, its kubeadm and its cluster. kubeadm init makes the files and the Node that the real one makes."""
+
+    def __init__(self, kubeadm: Any, kubectl: Any, paths: HostPaths, lock_path: str, node_settings: Any, cluster_settings: Any, node_object: Any) -> None:
+        self.kubeadm, self.kubectl, self.paths, self.lock_path = kubeadm, kubectl, paths, lock_path
+        self._node, self._cluster, self._object = node_settings, cluster_settings, node_object
+        kubeadm.effect = self.initialised
+
+    def initialised(self, **node: Any) -> None:
+        for path in (self.paths.admin_conf, self.paths.kubelet_conf):
+            Path(path).write_text("x")
+        self.kubectl.nodes = [self._object("n1", **{"taints": [TAINT], **node})]
+        self.kubectl.cluster_configuration = {
+            "clusterName": "c",
+            "controlPlaneEndpoint": "192.0.2.11:6443",
+            "kubernetesVersion": "v1.37.2",
+            "networking": {"podSubnet": "10.244.0.0/16", "serviceSubnet": "10.96.0.0/12"},
+        }
+
+    def run(self, check_mode: bool = False, schedulable: bool = False, cluster: dict[str, Any] | None = None, overrides: Overrides | None = None) -> InitResult:
+        wanted = ControlPlane(self._node(), self._cluster(**cluster or {}), overrides or Overrides(), schedulable)
+        return ensure_control_plane(wanted, check_mode, self.kubeadm, self.kubectl, self.paths, self.lock_path)
+
+    @property
+    def state(self) -> HostState:
+        return load_state(self.paths.state)
+
+
+@pytest.fixture
+def bench(
+    kubeadm: Any, kubectl: Any, paths: HostPaths, lock_path: str, node_settings: Any, cluster_settings: Any, node_object: Any, monkeypatch: pytest.MonkeyPatch
+) -> Bench:
+    monkeypatch.setattr(initialise, "_API_WAIT", 0.0)
+    return Bench(kubeadm, kubectl, paths, lock_path, node_settings, cluster_settings, node_object)
+
+
+def test_a_bare_host_is_validated_initialised_and_recorded(bench: Bench) -> None:
+    result = bench.run()
+    assert bench.kubeadm.calls == ["validate", "init"]
+    assert bench.state == HostState("initialised", "n1", "c")
+    assert result.actions == ["kubeadm init", f"link {bench.paths.at('/root/.kube/config')}"]
+    assert [node.name for node in result.nodes] == ["n1"]
+    assert os.readlink(bench.paths.at("/root/.kube/config")) == bench.paths.admin_conf
+
+
+def test_the_second_run_does_nothing(bench: Bench) -> None:
+    bench.run()
+    bench.kubeadm.calls.clear()
+    assert bench.run().actions == []
+    assert bench.kubeadm.calls == []
+
+
+def test_check_mode_predicts_and_touches_nothing(bench: Bench) -> None:
+    result = bench.run(check_mode=True)
+    assert result.actions == ["kubeadm init"]
+    assert result.documents
+    assert bench.kubeadm.calls == ["validate"]
+    assert bench.state == HostState()
+
+
+def test_check_mode_on_a_host_without_kubeadm(bench: Bench) -> None:
+    bench.kubeadm.there = False
+    assert bench.run(check_mode=True).actions == ["kubeadm init"]
+    assert bench.kubeadm.calls == []
+
+
+def test_a_refused_configuration_changes_nothing(bench: Bench) -> None:
+    bench.kubeadm.refuses = 'unknown field "x"'
+    with pytest.raises(NodewiseError, match="unknown field"):
+        bench.run()
+    assert bench.state == HostState()
+
+
+def test_an_init_that_was_killed_is_reset_and_done_again(bench: Bench, put: Callable[..., Path]) -> None:
+    def killed() -> None:
+        put("/etc/kubernetes/manifests/etcd.yaml", "spec: {volumes: [{name: etcd-data, hostPath: {path: /var/lib/etcd}}]}")
+        put("/var/lib/etcd/member/db")
+        raise KeyboardInterrupt
+
+    bench.kubeadm.effect = killed
+    with pytest.raises(KeyboardInterrupt):
+        bench.run()
+    assert bench.state.phase == "initialising"
+    bench.kubeadm.calls.clear()
+    bench.kubeadm.effect = bench.initialised
+    assert bench.run().actions[:2] == ["kubeadm reset (an earlier init did not end)", "kubeadm init"]
+    assert bench.kubeadm.calls == ["validate", "reset", "init"]
+    assert os.listdir(bench.paths.at("/var/lib/etcd")) == []
+    assert bench.state.phase == "initialised"
+
+
+def test_etcds_data_goes_even_if_the_reset_was_killed_before_that(bench: Bench, put: Callable[..., Path]) -> None:
+    save_state(HostState("initialising", "n1", "c"), bench.paths.state)
+    put("/var/lib/etcd/member/db")
+    bench.run()
+    assert os.listdir(bench.paths.at("/var/lib/etcd")) == []
+
+
+def test_an_unfinished_init_that_somebody_lives_in_is_not_reset(bench: Bench, node_object: Any) -> None:
+    bench.initialised()
+    bench.kubectl.nodes.append(node_object("w1"))
+    save_state(HostState("initialising", "n1", "c"), bench.paths.state)
+    with pytest.raises(NodewiseError, match=r'never ended here, yet the cluster has the nodes w1\..*set "phase" to "initialised"'):
+        bench.run()
+    assert "reset" not in bench.kubeadm.calls
+
+
+def test_a_cluster_of_somebody_else_is_adopted_without_kubeadm(bench: Bench) -> None:
+    bench.initialised(provider_id="")
+    bench.run()
+    assert bench.kubeadm.calls == []
+    assert bench.state == HostState()
+    assert bench.run().actions == []
+
+
+def test_an_api_that_does_not_answer_is_told_of(bench: Bench) -> None:
+    bench.initialised()
+    bench.kubectl.down = "connection refused"
+    with pytest.raises(NodewiseError, match=r"API server is not ready after 0 s: connection refused.*crictl ps -a"):
+        bench.run()
+
+
+@pytest.mark.parametrize(
+    ("cluster", "message"),
+    [
+        (
+            {"pod_cidr": "10.0.0.0/16"},
+            r"networking\.podSubnet is '10\.244\.0\.0/16', wanted '10\.0\.0\.0/16' \(nodewise_pod_cidr\)\. Remedy: set the variables back",
+        ),
+        ({"service_cidr": "10.0.0.0/16"}, "networking.serviceSubnet"),
+        ({"endpoint": "x:1"}, "controlPlaneEndpoint"),
+        ({"kubernetes_version": "1.38.0"}, "kubernetesVersion"),
+    ],
+)
+def test_what_a_running_cluster_cannot_take_over_is_an_error(bench: Bench, cluster: dict[str, Any], message: str) -> None:
+    bench.run()
+    with pytest.raises(NodewiseError, match=message):
+        bench.run(cluster=cluster)
+
+
+def test_what_it_could_is_a_warning(bench: Bench) -> None:
+    bench.run()
+    result = bench.run(overrides=Overrides(cluster={"apiServer": {"extraArgs": [{"name": "v", "value": "2"}]}}))
+    assert result.actions == []
+    assert result.warnings == ["kubeadm's ClusterConfiguration of the running cluster differs from the wanted one in apiServer.extraArgs; this is left alone."]
+
+
+def test_another_provider_id_is_an_error(bench: Bench) -> None:
+    bench.initialised(provider_id="kind://n1")
+    with pytest.raises(NodewiseError, match=r"providerID 'kind://n1', wanted 'nodewise://c/n1'; a providerID cannot be changed"):
+        bench.run()
+
+
+def test_a_cluster_without_this_node_is_told_of(bench: Bench, node_object: Any) -> None:
+    bench.initialised()
+    bench.kubectl.nodes = [node_object("other")]
+    with pytest.raises(NodewiseError, match=r"has no Node n1 \(it has other\)"):
+        bench.run()
+
+
+def test_a_cluster_that_kubeadm_did_not_make_is_told_of(bench: Bench) -> None:
+    bench.initialised()
+    bench.kubectl.cluster_configuration = {}
+    with pytest.raises(NodewiseError, match="no ConfigMap kube-system/kubeadm-config"):
+        bench.run()
+
+
+def taints(bench: Bench) -> list[str]:
+    return [args[-1] for args, _stdin in bench.kubectl.ran if args[0] == "taint"]
+
+
+def test_the_taint_is_lifted_and_put_back(bench: Bench) -> None:
+    bench.run()
+    assert bench.run(schedulable=True).actions == ["taint n1 node-role.kubernetes.io/control-plane:NoSchedule-"]
+    bench.kubectl.nodes[0]["spec"]["taints"] = []
+    assert bench.run(schedulable=True).actions == []
+    assert bench.run(schedulable=False).actions == ["taint n1 node-role.kubernetes.io/control-plane:NoSchedule"]
+    assert taints(bench) == ["node-role.kubernetes.io/control-plane:NoSchedule-", "node-role.kubernetes.io/control-plane:NoSchedule"]
+
+
+def test_the_taint_in_check_mode(bench: Bench) -> None:
+    bench.run()
+    assert bench.run(schedulable=True, check_mode=True).actions == ["taint n1 node-role.kubernetes.io/control-plane:NoSchedule-"]
+    assert taints(bench) == []
+
+
+def test_a_new_schedulable_control_plane_registers_without_the_taint(bench: Bench) -> None:
+    bench.kubeadm.effect = lambda: bench.initialised(taints=[])
+    bench.run(schedulable=True)
+    assert bench.kubeadm.documents[0]["nodeRegistration"]["taints"] == []
+    assert taints(bench) == []
+
+
+def test_roots_own_kubeconfig_stays(bench: Bench, put: Callable[..., Path]) -> None:
+    config = put("/root/.kube/config", "mine")
+    bench.run()
+    assert config.read_text() == "mine"
+    assert not config.is_symlink()
