@@ -104,6 +104,7 @@ reasons:
 """
 
 import os
+from importlib.util import find_spec
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
@@ -115,13 +116,6 @@ from ..module_utils.kubelet.configuration import check_configuration
 from ..module_utils.kubelet.health import Health
 from ..module_utils.kubelet.node import Paths, apply_node, overriding_flags, plan_node, record
 from ..module_utils.systemd.systemctl import Systemd
-
-try:
-    import yaml  # noqa: F401  what the library needs, so that its absence is said plainly
-except ImportError:
-    HAS_YAML = False
-else:
-    HAS_YAML = True
 
 
 def main() -> None:
@@ -139,7 +133,7 @@ def main() -> None:
         required_if=[("scope", "node", ["node_name"])],
         supports_check_mode=True,
     )
-    if not HAS_YAML:
+    if find_spec("yaml") is None:
         module.fail_json(msg=missing_required_lib("PyYAML"))
     options = module.params
     paths = Paths()

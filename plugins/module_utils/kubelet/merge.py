@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..errors import NodewiseError
@@ -39,9 +39,7 @@ KUBEADM_SETS = frozenset(
 _AMBIGUOUS = re.compile(r"[-+.\d][-+.,:_\dxXoO a-fA-F]*|[yYnN]")
 
 
-def merge(
-    live: Mapping[str, Any], last: Mapping[str, Any], wanted: Mapping[str, Any], base: Mapping[str, Any], kind: schema.Kind = schema.FIELDS
-) -> dict[str, Any]:
+def merge(live: Mapping[str, Any], last: Mapping[str, Any], wanted: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
     """Lay what is wanted over what is there.
 
     Parameters
@@ -54,27 +52,10 @@ def merge(
         What we want now.
     base : Mapping
         Values that fields go back to when they are no longer wanted; fields without one are removed.
-    kind : Kind
-        Types of the fields at this level.
     """
-    result = copy.deepcopy(dict(live))
-    for name in last.keys() - wanted.keys():
-        before = live.get(name)
-        if isinstance(last[name], Mapping) and isinstance(before, Mapping):
-            rest = merge(before, last[name], {}, _mapping(base.get(name)), _inner(kind, name))
-            result[name] = rest
-            if not rest:
-                del result[name]
-        elif name in base:
-            result[name] = copy.deepcopy(base[name])
-        elif kind is not schema.FIELDS or name not in KUBEADM_SETS:
-            result.pop(name, None)
-    for name, value in wanted.items():
-        if isinstance(value, Mapping):
-            result[name] = merge(_mapping(live.get(name)), _mapping(last.get(name)), value, _mapping(base.get(name)), _inner(kind, name))
-        elif not same(_inner(kind, name), name, live.get(name), value):
-            result[name] = copy.deepcopy(value)
-    return result
+    # Nothing to go back to: keep what the kubelet cannot do without.
+    kept = {name: live[name] for name in KUBEADM_SETS & live.keys() - base.keys()}
+    return _merge(live, last, wanted, {**kept, **base}, schema.FIELDS)
 
 
 def union(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
@@ -104,7 +85,7 @@ def same(kind: schema.Kind, name: str, left: Any, right: Any) -> bool:
     return type(left) is type(right) and bool(left == right)
 
 
-def differences(wanted: Mapping[str, Any], found: Mapping[str, Any], kind: schema.Kind = schema.FIELDS, path: str = "") -> list[str]:
+def differences(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
     """Return a line for each wanted field that has another value.
 
     Parameters
@@ -113,19 +94,8 @@ def differences(wanted: Mapping[str, Any], found: Mapping[str, Any], kind: schem
         Fields of a KubeletConfiguration: what was asked for, or a node's file. A value that means "unset" to the kubelet asks for nothing.
     found : Mapping
         The same, as it is: what a kubelet's /configz says, with its defaults filled in. Fields that are not wanted do not matter.
-    kind : Kind
-        Types of the fields at this level.
-    path : str
-        Where this level is.
     """
-    lines = []
-    for name, value in wanted.items():
-        inner, where = _inner(kind, name), f"{path}.{name}" if path else name
-        if isinstance(value, Mapping) and isinstance(found.get(name), Mapping):
-            lines.extend(differences(value, found[name], inner, where))
-        elif (isinstance(value, bool) or not _is_unset(inner, name, value)) and not same(inner, name, found.get(name), value):
-            lines.append(f"{where} is {found.get(name)!r}, wanted {value!r}")
-    return lines
+    return list(_differences(wanted, found, schema.FIELDS, ""))
 
 
 def load(text: str, place: str) -> dict[str, Any]:
@@ -159,6 +129,34 @@ def dump(document: Mapping[str, Any]) -> str:
 
     Dumper.add_representer(str, represent)
     return str(yaml.dump(dict(document), Dumper=Dumper, default_flow_style=False, sort_keys=True, allow_unicode=True, width=10**6))
+
+
+def _merge(live: Mapping[str, Any], last: Mapping[str, Any], wanted: Mapping[str, Any], base: Mapping[str, Any], kind: schema.Kind) -> dict[str, Any]:
+    result = copy.deepcopy(dict(live))
+    for name in last.keys() - wanted.keys():
+        if isinstance(last[name], Mapping) and isinstance(live.get(name), Mapping):
+            result[name] = _merge(live[name], last[name], {}, _mapping(base.get(name)), _inner(kind, name))
+        elif name in base:
+            result[name] = copy.deepcopy(base[name])
+        else:
+            result.pop(name, None)
+        if result.get(name) == {}:
+            del result[name]
+    for name, value in wanted.items():
+        if isinstance(value, Mapping):
+            result[name] = _merge(_mapping(live.get(name)), _mapping(last.get(name)), value, _mapping(base.get(name)), _inner(kind, name))
+        elif not same(_inner(kind, name), name, live.get(name), value):
+            result[name] = copy.deepcopy(value)
+    return result
+
+
+def _differences(wanted: Mapping[str, Any], found: Mapping[str, Any], kind: schema.Kind, path: str) -> Iterator[str]:
+    for name, value in wanted.items():
+        inner, where = _inner(kind, name), f"{path}.{name}" if path else name
+        if isinstance(value, Mapping) and isinstance(found.get(name), Mapping):
+            yield from _differences(value, found[name], inner, where)
+        elif (isinstance(value, bool) or not _is_unset(inner, name, value)) and not same(inner, name, found.get(name), value):
+            yield f"{where} is {found.get(name)!r}, wanted {value!r}"
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
