@@ -37,7 +37,7 @@ options:
   mirror:
     description:
       - Folder on the control machine, or HTTP address, with C(bin/), C(images/), C(manifests/) and C(SHA256SUMS).
-      - The playbook P(nodewise.cluster.mirror#playbook) makes one.
+      - The playbook C(nodewise.cluster.mirror) makes one.
     type: str
     default: ""
   cache:

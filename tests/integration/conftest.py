@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 from ansible.plugins.loader import init_plugin_loader
 
-init_plugin_loader([str(Path(__file__).resolve().parents[2] / ".ansible" / "collections")])
+# Run together with the unit tests, theirs has done it already, which Ansible only warns of.
+with warnings.catch_warnings(action="ignore"):
+    init_plugin_loader([str(Path(__file__).resolve().parents[2] / ".ansible" / "collections")])

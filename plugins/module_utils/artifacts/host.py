@@ -17,6 +17,7 @@ from typing import IO, Any
 
 from ..errors import NodewiseError
 from ..files import read_text, sha256_file, write_atomic
+from .tar import member_stream
 
 STAMPS = "/var/lib/nodewise/artifacts.json"
 CONTAINERD = "/run/containerd/containerd.sock"
@@ -140,9 +141,7 @@ class Files:
         with tarfile.open(bundle, "r:*") as archive:
             for member in archive:
                 for one in waiting.pop(member.name, []):
-                    stream = archive.extractfile(member)
-                    assert stream is not None
-                    self._place(one, stream)
+                    self._place(one, member_stream(archive, member))
         if waiting:
             raise NodewiseError(f"What was sent lacks {', '.join(one.dest for group in waiting.values() for one in group)}.", "run the playbook again.")
 

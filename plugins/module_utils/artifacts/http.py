@@ -11,8 +11,9 @@ from __future__ import annotations
 import http.client
 import os
 import urllib.error
-import urllib.request
 from pathlib import Path
+
+from ansible.module_utils.urls import open_url
 
 from ..errors import NodewiseError
 from ..files import sha256_file
@@ -23,8 +24,9 @@ CHUNK = 1 << 20
 
 
 def _open(url: str, offset: int = 0) -> http.client.HTTPResponse:
-    request = urllib.request.Request(url, headers={"User-Agent": "nodewise.cluster", **({"Range": f"bytes={offset}-"} if offset else {})})
-    response: http.client.HTTPResponse = urllib.request.urlopen(request, timeout=STALL)
+    headers = {"Range": f"bytes={offset}-"} if offset else {}
+    # Not decompressed: a digest is of the bytes as they are served.
+    response: http.client.HTTPResponse = open_url(url, headers=headers, timeout=STALL, decompress=False)
     return response
 
 

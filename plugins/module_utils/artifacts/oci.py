@@ -22,10 +22,11 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from ..errors import NodewiseError
 from ..files import sha256_file
+from .tar import member_stream
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -168,10 +169,10 @@ def _compress(path: Path, produce: Callable[[IO[bytes]], None]) -> Layer:
             raise NodewiseError(
                 "The program zstd is missing on the control machine; image layers are compressed with it.", "install the package zstd."
             ) from None
-    assert process.stdin is not None
-    tee = _Tee(process.stdin)
+    pipe = cast(IO[bytes], process.stdin)
+    tee = _Tee(pipe)
     # When zstd has given up, its status says more than the broken pipe.
-    with suppress(BrokenPipeError), process.stdin:
+    with suppress(BrokenPipeError), pipe:
         produce(tee)  # type: ignore[arg-type]
     status = process.wait()
     if status:
@@ -179,7 +180,7 @@ def _compress(path: Path, produce: Callable[[IO[bytes]], None]) -> Layer:
     return Layer(path, f"sha256:{sha256_file(str(path))}", f"sha256:{tee.digest.hexdigest()}")
 
 
-def _blob(archive: tarfile.TarFile, digest: str, size: int, stream: IO[bytes] | None) -> None:
+def _blob(archive: tarfile.TarFile, digest: str, size: int, stream: IO[bytes]) -> None:
     member = tarfile.TarInfo(_blob_name(digest))
     member.size = size
     archive.addfile(member, stream)
@@ -264,9 +265,7 @@ class Image:
 
 
 def _load(archive: tarfile.TarFile, name: str) -> Any:
-    stream = archive.extractfile(name)
-    assert stream is not None
-    return json.load(stream)
+    return json.load(member_stream(archive, name))
 
 
 def _blob_name(digest: str) -> str:
@@ -340,6 +339,6 @@ def merge(sources: Iterable[tuple[Path, str]], arch: str, target: Path) -> None:
                 for digest in image.blobs:
                     if digest not in written:
                         member = archive.getmember(_blob_name(digest))
-                        _blob(bundle, digest, member.size, archive.extractfile(member))
+                        _blob(bundle, digest, member.size, member_stream(archive, member))
                         written.add(digest)
         _plain(bundle, "index.json", json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests}).encode())

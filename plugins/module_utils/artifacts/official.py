@@ -10,13 +10,15 @@ import subprocess
 import tarfile
 import threading
 import urllib.error
-import urllib.request
 from pathlib import Path, PurePosixPath
+
+from ansible.module_utils.urls import open_url
 
 from ..errors import NodewiseError
 from .catalogue import Item
 from .http import fetch_url, read_url
 from .store import file_lock, parse_sums
+from .tar import member_stream
 
 # Seconds that the whole question "is the outside world there?" may take, name resolution included.
 REACHABLE_WITHIN = 5.0
@@ -30,8 +32,8 @@ def reachable(url: str) -> bool:
 
     def ask() -> None:
         try:
-            with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=REACHABLE_WITHIN):
-                answered.set()
+            open_url(url, method="HEAD", timeout=REACHABLE_WITHIN).close()
+            answered.set()
         except urllib.error.HTTPError:
             answered.set()
         except OSError:
@@ -131,10 +133,8 @@ class OfficialSource:
             with tarfile.open(archive, "r:gz") as members:
                 for member in members:
                     if member.isfile() and PurePosixPath(member.name).name == name:
-                        stream = members.extractfile(member)
-                        assert stream is not None
                         with target.open("wb") as handle:
-                            shutil.copyfileobj(stream, handle, 1 << 20)
+                            shutil.copyfileobj(member_stream(members, member), handle, 1 << 20)
                         return
         raise NodewiseError(f"{url} holds no program {name}.", "check the name; artifacts_cni_plugins may name only plugins of that release.")
 
