@@ -35,7 +35,7 @@ def find_namespace(crictl: Crictl, namespace: str, pod: str) -> str:
     NodewiseError
         This host runs no such pod, or the runtime does not tell.
     """
-    found = crictl.json("pods", "--namespace", namespace, "--name", f"^{pod}$", "--state", "ready").get("items") or []
+    found = crictl.json("pods", "--namespace", f"^{namespace}$", "--name", f"^{pod}$", "--state", "ready").get("items") or []
     if not found:
         raise NodewiseError(f"The runtime of this host has no pod {namespace}/{pod} that is ready.", "kubectl describe pod")
     return parse_namespace(crictl.json("inspectp", found[0]["id"]))
@@ -49,13 +49,10 @@ def parse_namespace(sandbox: dict[str, Any]) -> str:
     NodewiseError
         It names none: the pod has the host's network, or the runtime tells too little.
     """
-    info = sandbox.get("info") or {}
-    linux = (info.get("runtimeSpec") or {}).get("linux") or {}
+    linux = (sandbox.get("info", {}).get("runtimeSpec") or {}).get("linux") or {}
     for space in linux.get("namespaces") or []:
         if space.get("type") == "network" and space.get("path"):
             return str(space["path"])
-    if info.get("pid"):
-        return f"/proc/{int(info['pid'])}/ns/net"
     raise NodewiseError("crictl inspectp names no network namespace for the pod.")
 
 
