@@ -36,9 +36,12 @@ packages: ## Install the Debian packages that the lab and the builds need, if mi
 venv: .venv/.requirements $(LINK) ## Make .venv with the pinned requirements
 
 .venv/.requirements: requirements.txt
-	@test -x .venv/bin/python || "$$(scripts/find-python)" -m venv .venv
-	@echo "Installing requirements.txt into .venv"
-	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@scripts/venv .venv 3.11 $<
+	@touch $@
+
+# A second ansible-core, for test-newest.
+.venv-newest/.requirements: requirements-newest.txt
+	@scripts/venv .venv-newest 3.12 $<
 	@touch $@
 
 $(LINK):
@@ -46,11 +49,9 @@ $(LINK):
 	@ln -sfn ../../../.. $@
 
 .PHONY: requirements
-requirements: ## Pin requirements.in anew into requirements.txt
-	"$$(scripts/find-python)" -m venv .ansible/pip-tools
-	.ansible/pip-tools/bin/pip install --quiet pip-tools==7.6.2
-	.ansible/pip-tools/bin/pip-compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-options --no-emit-find-links \
-	  --output-file=requirements.txt requirements.in
+requirements: ## Pin requirements*.in anew into requirements*.txt
+	@scripts/pin-requirements requirements 3.11
+	@scripts/pin-requirements requirements-newest 3.12
 
 # -- the lab and the cluster -------------------------------------------------------------------------------------------
 
@@ -81,7 +82,7 @@ kubectl: ## kubectl ARGS="..." on the lab's cluster
 # -- tests -------------------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: ## All tests of a submission: lint, unit, sanity, the installed collection, molecule
+test: ## All tests of a submission: lint, unit, sanity, molecule
 	@rm -f .ansible/stages
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory test-unit
@@ -89,7 +90,10 @@ test: ## All tests of a submission: lint, unit, sanity, the installed collection
 	@$(MAKE) --no-print-directory test-molecule
 
 .PHONY: test-all
-test-all: test ## `test`, and what takes longer: faults of the lab, Kubernetes 1.36, the newest ansible-core
+test-all: ## `test`, and what takes longer: real parts of the library, faults of the lab, Kubernetes 1.36, the newest ansible-core
+	@$(MAKE) --no-print-directory test
+	@$(MAKE) --no-print-directory test-integration
+	@$(MAKE) --no-print-directory test-newest
 
 LINTS := lint-ruff lint-format lint-mypy lint-ansible lint-changelog lint-docs
 .PHONY: lint $(LINTS)
@@ -118,5 +122,20 @@ test-sanity: venv ## ansible-test sanity, all tests, no ignores
 	@$(STAGE) sanity scripts/sanity $(ARGS)
 
 .PHONY: test-molecule
-test-molecule: packages venv ## molecule test: the whole site on lab hosts, its faults and its drift
+test-molecule: packages venv ## molecule: the whole site on lab hosts, its faults and its drift
 	@$(STAGE) molecule-default molecule test --scenario-name default $(ARGS)
+
+.PHONY: test-integration
+test-integration: packages venv ## pytest: the artifacts' builds, and a lab's faults
+	@$(STAGE) integration pytest tests/integration/artifacts tests/integration/test_lab.py $(ARGS)
+
+NEWEST := PATH=$(CURDIR)/.venv-newest/bin:$(PATH)
+.PHONY: test-newest
+test-newest: packages venv .venv-newest/.requirements ## The newest ansible-core: unit, sanity, and molecule with Kubernetes 1.36
+	@$(NEWEST) $(STAGE) newest-unit pytest --numprocesses=2
+	@$(NEWEST) $(STAGE) newest-sanity scripts/sanity
+	@$(NEWEST) $(STAGE) newest-molecule-kubernetes-1.36 molecule test --scenario-name kubernetes-1.36
+
+.PHONY: bench
+bench: packages venv ## Measure bring-up: a shell script, the site playbook, the site playbook again
+	@python benchmarks/bring-up/run.py $(ARGS)
