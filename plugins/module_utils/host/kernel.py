@@ -141,6 +141,6 @@ def sysctl_overrides(sysctls: Mapping[str, str], root: str = "") -> dict[str, st
             continue
         for line in (read_text(files[base]) or "").splitlines():
             key, separator, value = line.partition("=")
-            if separator and not key.lstrip().startswith(("#", ";")):
+            if separator:  # the key of a line that is a comment begins with its mark, and so is nobody's
                 last[key.strip().lstrip("-").replace("/", ".")] = (" ".join(value.split()), files[base].removeprefix(root))
     return {name: f"{last[name][0]} in {last[name][1]}" for name, value in sysctls.items() if name in last and last[name][0] != value}

@@ -103,6 +103,14 @@ def test_gather_returns_what_the_preflight_reads():
     assert list(found["sysctls"]) == ["net.ipv4.ip_forward"]
 
 
+def test_host_without_a_default_route_has_its_first_address(monkeypatch):
+    monkeypatch.setattr(facts.network, "addresses", lambda: ["192.168.7.21", "192.168.8.21"])
+    monkeypatch.setattr(facts.network, "default_address", lambda: "")
+    assert facts.gather([], {})["default_ipv4"] == "192.168.7.21"
+    monkeypatch.setattr(facts.network, "default_address", lambda: "192.168.8.21")
+    assert facts.gather([], {})["default_ipv4"] == "192.168.8.21"
+
+
 def test_gather_without_wishes():
     found = facts.gather([], {})
     assert (found["sysctls"], found["resolved"], found["kernel_modules"]) == ({}, {}, {})

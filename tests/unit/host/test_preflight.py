@@ -209,10 +209,6 @@ BAD = {
         "all hosts: nodewise_cluster_name: found 'My_Cluster', needed RFC 1123, because it is part of every node's providerID. "
         "Remedy: correct nodewise_cluster_name.",
     ),
-    "version malformed": (
-        {"*": {"wanted": {"kubernetes_version": "v1.37"}}},
-        "all hosts: nodewise_kubernetes_version: found 'v1.37', needed three numbers, as in 1.37.2. Remedy: correct nodewise_kubernetes_version.",
-    ),
     "endpoint malformed": (
         {"*": {"wanted": {"control_plane_endpoint": "api.example.org"}}},
         "all hosts: nodewise_control_plane_endpoint: found 'api.example.org', "
@@ -358,6 +354,14 @@ def test_kubelet_of_another_version(site, kubelet, needed):
         f"w1: version of a node: found kubelet {kubelet}, nodewise_kubernetes_version 1.37.2, needed {needed}. "
         "Remedy: set nodewise_kubernetes_version to the cluster's version, or reset the host and join it anew."
     )
+
+
+@pytest.mark.parametrize("version", ["v1.37.2", "1.37", "1.37.2-rc.1", "latest"])
+@pytest.mark.parametrize("finished", [False, True])
+def test_malformed_version_is_told_once_and_compared_with_nothing(site, version, finished):
+    assert lines(site({"*": {"wanted": {"kubernetes_version": version}}}, finished=finished)) == [
+        f"all hosts: nodewise_kubernetes_version: found {version!r}, needed three numbers, as in 1.37.2. Remedy: correct nodewise_kubernetes_version."
+    ]
 
 
 def test_several_control_planes(site):
