@@ -24,8 +24,9 @@ options:
       - V(ready) changes nothing. It waits until calico-node, CoreDNS and calico-kube-controllers are rolled out,
         and fails naming the pods that are not ready, why, and their last log lines.
         It also fails if the version of C(calicoctl) is not that of the cluster. In check mode it does not wait.
+      - V(checked) looks at the options only, and needs no cluster. It fails with all that is wrong with them, as V(present) does first.
     type: str
-    choices: [present, ready]
+    choices: [present, ready, checked]
     default: present
   wait_timeout:
     description: How long O(state=ready) waits, in seconds.
@@ -36,17 +37,17 @@ options:
     type: path
     default: /var/lib/nodewise/manifests/calico.yaml
   version:
-    description: The Calico version. The images of O(manifest) must have it. Required if O(state=present).
+    description: The Calico version. The images of O(manifest) must have it. Required unless O(state=ready).
     type: str
   kubernetes_version:
-    description: The Kubernetes version of the cluster. Required if O(state=present).
+    description: The Kubernetes version of the cluster. Required unless O(state=ready).
     type: str
   allow_unsupported_pair:
     description: Whether a pair of versions that Calico is not tested with is accepted.
     type: bool
     default: false
   pod_cidr:
-    description: CIDR of the default pool. Calico cannot change that of a live pool, so a difference is an error. Required if O(state=present).
+    description: CIDR of the default pool. Calico cannot change that of a live pool, so a difference is an error. Required unless O(state=ready).
     type: str
   backend:
     description:
@@ -185,7 +186,7 @@ def main() -> None:
     """Run the module."""
     module = AnsibleModule(
         argument_spec={
-            "state": {"type": "str", "choices": ["present", "ready"], "default": "present"},
+            "state": {"type": "str", "choices": ["present", "ready", "checked"], "default": "present"},
             "wait_timeout": {"type": "int", "default": 300},
             "manifest": {"type": "path", "default": "/var/lib/nodewise/manifests/calico.yaml"},
             "version": {"type": "str"},
@@ -207,7 +208,7 @@ def main() -> None:
             "bgp_peers": {"type": "list", "elements": "dict", "default": []},
             "nodes_without_cni": {"type": "list", "elements": "str", "default": []},
         },
-        required_if=[("state", "present", ("version", "kubernetes_version", "pod_cidr"))],
+        required_if=[("state", state, ("version", "kubernetes_version", "pod_cidr")) for state in ("present", "checked")],
         supports_check_mode=True,
     )
     try:
@@ -225,6 +226,8 @@ def _present(module: AnsibleModule) -> None:
     problems = find_problems(settings)
     if problems:
         module.fail_json(msg="Calico's settings are wrong: " + " ".join(problems), problems=problems)
+    if options["state"] == "checked":
+        module.exit_json(changed=False, actions=[])
     missing = _missing([ADMIN_KUBECONFIG, options["manifest"]])
     if missing and module.check_mode:
         module.exit_json(changed=True, actions=[f"install Calico {settings.version} (not compared: this host has no {', '.join(missing)} yet)"])

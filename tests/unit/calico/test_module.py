@@ -56,6 +56,14 @@ def test_bad_settings_fail_first_and_all_at_once(capsys: pytest.CaptureFixture[s
     assert "calico_mtu is 1" in result["msg"]
 
 
+def test_checking_needs_no_cluster(capsys: pytest.CaptureFixture[str]) -> None:
+    result = run(capsys, **PRESENT, state="checked")
+    assert (result["changed"], result["actions"]) == (False, [])
+    result = run(capsys, **{**PRESENT, "pod_cidr": "10.244.0.0/33"}, state="checked")
+    assert result["failed"]
+    assert "calico_pod_cidr has the CIDR '10.244.0.0/33'" in result["msg"]
+
+
 def test_options_of_documentation_and_settings_agree() -> None:
     options = yaml.safe_load(calico.DOCUMENTATION)["options"]
     names = set(calico.Settings.__dataclass_fields__)
