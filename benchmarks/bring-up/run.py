@@ -33,7 +33,13 @@ def playbook(name: str, *args: str, inventory: list[Path]) -> tuple[float, str]:
     """Run a playbook and return its seconds and output; exits on failure."""
     sources = [part for path in inventory for part in ("-i", str(path))]
     command = [str(ROOT / ".venv/bin/ansible-playbook"), *sources, name, *args]
-    env = {**os.environ, "NODEWISE_LAB": LAB, "PATH": f"{ROOT}/.venv/bin:{os.environ['PATH']}", "ANSIBLE_NOCOLOR": "1"}
+    env = {
+        **os.environ,
+        "NODEWISE_LAB": LAB,
+        "PATH": f"{ROOT}/.venv/bin:{os.environ['PATH']}",
+        "ANSIBLE_NOCOLOR": "1",
+        "ANSIBLE_CALLBACKS_ENABLED": "ansible.posix.profile_tasks",
+    }
     started = time.monotonic()
     done = subprocess.run(command, cwd=ROOT, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     seconds = time.monotonic() - started
