@@ -176,9 +176,8 @@ def join_document(node: NodeSettings, endpoint: str, token: str, ca_cert_hashes:
 def reset_document(cri_socket: str) -> Document:
     """Return the document for C(kubeadm reset).
 
-    Its API calls get 5 seconds: the API server of a half-made or half-removed cluster does not answer,
-    and everything that kubeadm asks it for only saves a look at the host. The phase remove-etcd-member is left out: it
-    empties /var/lib/etcd while etcd still runs there, and on a host that never had one of Kubernetes'.
+    The phase remove-etcd-member is left out: it empties /var/lib/etcd while etcd still runs there, and on a host
+    that never had one of Kubernetes'.
     """
     return {
         "apiVersion": API_VERSION,
@@ -187,7 +186,6 @@ def reset_document(cri_socket: str) -> Document:
         "force": True,
         "cleanupTmpDir": True,
         "skipPhases": ["remove-etcd-member"],
-        "timeouts": {"kubernetesAPICall": "5s", "etcdAPICall": "5s"},
     }
 
 

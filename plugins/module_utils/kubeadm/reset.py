@@ -9,12 +9,13 @@ import glob
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 from ..errors import NodewiseError
-from ..files import read_text, sha256_file
+from ..files import read_text, sha256_file, write_atomic
 from ..systemd.systemctl import Systemd
 from .commands import Commands
 from .host import HostPaths, clear_folder, etcd_data_folder, undo_kubeadm
@@ -25,6 +26,7 @@ from .state import exclusive
 _CNI_FOLDER = "/etc/cni/net.d"
 _OUR_CNI_FILES = ("10-calico.conflist", "calico-kubeconfig", "calico-tls")
 _NETWORK = "k8s-pod-network"
+_POD_ATTEMPTS = 5
 
 # Files and folders of kubeadm, the kubelet and Calico; * as in a shell.
 _FILES = (
@@ -152,8 +154,10 @@ class HostReset:
         with exclusive(lock_path) as lock:
             # One stage after the other, each looking anew: removing a pod, for one, removes files and rules of its network.
             _remove_all(self._services())
-            self._undo(self._kubeadm.under(lock))
+            self._start_runtime()
+            self._disarm_network()
             _remove_all(self._pods())
+            self._undo(self._kubeadm.under(lock))
             _remove_all(self._rest())
         left = [finding.text for finding in self.find()]
         if left:
@@ -173,14 +177,27 @@ class HostReset:
         # Our own record comes last: as long as it is there, a run that was killed is known to be unfinished.
         yield from self._records()
 
+    def _start_runtime(self) -> None:
+        """Pods are removed through the runtime; without it they would stay, and their network with them."""
+        status = self._systemd.status("containerd")
+        if status.load == "loaded" and not status.running and any(self._kubernetes_files()):
+            self._systemd.run_until_active("start", "containerd")
+
+    def _disarm_network(self) -> None:
+        """Keep the runtime from calling Calico's plugin when pods are removed.
+
+        The plugin asks the API server, and no pod can be removed while that is down, as it soon is on a control plane.
+        The pods' links go with their network namespaces; addresses are given back when the Node is deleted.
+        """
+        path = self._paths.at(f"{_CNI_FOLDER}/{_OUR_CNI_FILES[0]}")
+        if os.path.exists(path):
+            harmless = {"name": _NETWORK, "cniVersion": "0.3.1", "plugins": [{"type": "loopback"}]}
+            write_atomic(path, json.dumps(harmless), mode=0o600)
+
     def _undo(self, kubeadm: Kubeadm) -> None:
         """Let kubeadm undo what it did; what it leaves, and everything on a host without kubeadm, is found afterwards."""
-        if not kubeadm.installed() or not any(self._kubernetes_files()):
-            return
-        # kubeadm removes pods through the runtime. Without it they would stay, and their network with them.
-        if self._systemd.status("containerd").load == "loaded" and not self._systemd.status("containerd").running:
-            self._systemd.run_until_active("start", "containerd")
-        undo_kubeadm(kubeadm, self._settings.cri_socket, self._paths)
+        if kubeadm.installed() and any(self._kubernetes_files()):
+            undo_kubeadm(kubeadm, self._settings.cri_socket, self._paths)
 
     def _kubernetes_files(self) -> Iterator[str]:
         yield from (path for path in _FILES if path.startswith("/etc/kubernetes/") and os.path.lexists(self._paths.at(path)))
@@ -199,9 +216,19 @@ class HostReset:
         socket = self._settings.cri_socket
         if not os.path.exists(socket.removeprefix("unix://")) or not self._commands.there("crictl"):
             return
-        crictl = ["crictl", f"--runtime-endpoint={socket}", f"--image-endpoint={socket}", "--timeout=30s"]
+        crictl = ["crictl", f"--runtime-endpoint={socket}", f"--image-endpoint={socket}", "--timeout=60s"]
         for pod in self._commands.run(*crictl, "pods", "--quiet").split():
-            yield Finding(f"pod {pod[:13]}", partial(self._commands.run, *crictl, "rmp", "--force", pod))
+            yield Finding(f"pod {pod[:13]}", partial(self._remove_pod, [*crictl, "rmp", "--force", pod]))
+
+    def _remove_pod(self, command: Sequence[str]) -> None:
+        # The runtime notices the changed network configuration a moment after it was written.
+        for _attempt in range(_POD_ATTEMPTS - 1):
+            try:
+                self._commands.run(*command)
+                return
+            except NodewiseError:
+                time.sleep(1)
+        self._commands.run(*command)
 
     def _mounts(self) -> Iterator[Finding]:
         mounted = [line.split()[1] for line in (read_text(self._paths.at("/proc/mounts")) or "").splitlines()]

@@ -85,7 +85,8 @@ class Kubeadm:
         NodewiseError
             It failed.
         """
-        self._run(["reset"], [reset_document(cri_socket)], timeout=600)
+        # Without a kubeconfig it asks no API server, which of a half-made or half-removed cluster would not answer.
+        self._run(["reset", "--kubeconfig=/dev/null"], [reset_document(cri_socket)], timeout=600)
 
     def _run(self, args: Sequence[str], documents: Sequence[Document], timeout: float) -> None:
         # The documents may hold a bootstrap token. In anonymous memory they are on no disk, in no

@@ -47,6 +47,11 @@ def test_init_does_not_print_its_token(folder: Path) -> None:
     assert (folder / "argv").read_text().startswith("init --skip-token-print --config=")
 
 
+def test_reset_asks_no_api_server(folder: Path) -> None:
+    kubeadm(folder, f'echo "$@" > {folder}/argv').reset("unix:///x")
+    assert (folder / "argv").read_text().startswith("reset --kubeconfig=/dev/null --config=")
+
+
 def test_a_failure_tells_the_last_lines_without_the_token(folder: Path) -> None:
     script = f'for i in {{1..50}}; do echo "line $i"; done; echo "[ERROR Port-10250]: in use by {TOKEN}" >&2; echo "To see the stack trace of it" >&2; exit 1'
     with pytest.raises(NodewiseError) as caught:
