@@ -29,7 +29,7 @@ attributes:
 options:
   state:
     description:
-      - V(present) waits for the cluster's DNS to answer, starts the pods and waits until they run.
+      - V(present) asks the cluster's DNS, which must answer first, starts the pods and waits until they run.
       - V(restricted) sets the two policies.
       - V(reopened) deletes them.
       - V(absent) deletes every test namespace and waits until they are gone.
@@ -44,7 +44,7 @@ options:
     description: For V(restricted) and V(reopened), what V(present) returned as RV(session).
     type: dict
   timeout:
-    description: Seconds to wait for the DNS, for the pods to run, or for the namespace to go.
+    description: Seconds to wait for the pods to run, or for the namespace to go.
     type: int
     default: 60
 seealso:

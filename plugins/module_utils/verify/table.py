@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import textwrap
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from xml.etree import ElementTree
 
@@ -126,19 +126,32 @@ def headline(report: Report) -> str:
 
 
 def problems(report: Report) -> list[str]:
-    """Return the lines that list every result that is not ok: failures first, then unknowns, then warnings."""
+    """Return the lines that list every result that is not ok: failures first, then unknowns, then warnings.
+
+    What is the same on several nodes, or of several checks, is said once.
+    """
     lines: list[str] = []
     in_scope = judged(report.results, report.scope)
     for status in (FAIL, UNKNOWN, WARN):
-        for result in in_scope:
-            if result.status == status:
-                lines += _problem(result)
+        for nodes, checks, result in _merged([result for result in in_scope if result.status == status]):
+            lines += _problem(nodes, checks, result)
     return lines
 
 
-def _problem(result: Result) -> list[str]:
-    lines = _wrap(f"{_WORDS[result.status]:<7}  {result.node}  {result.check}: {result.observed}", "         ")
-    if result.status != OK and result.expected:
+def _merged(results: Sequence[Result]) -> list[tuple[str, str, Result]]:
+    """Return results that say the same as one: names of their nodes, of their checks, and the first of them."""
+    by_check: dict[Result, list[str]] = {}
+    for result in results:
+        by_check.setdefault(replace(result, node=""), []).append(result.node)
+    by_nodes: dict[tuple[str, Result], list[str]] = {}
+    for result, nodes in by_check.items():
+        by_nodes.setdefault((", ".join(nodes), replace(result, check="")), []).append(result.check)
+    return [(nodes, ", ".join(checks), result) for (nodes, result), checks in by_nodes.items()]
+
+
+def _problem(nodes: str, checks: str, result: Result) -> list[str]:
+    lines = _wrap(f"{_WORDS[result.status]:<7}  {nodes}  {checks}: {result.observed}", "         ")
+    if result.expected:
         lines += _wrap(f"         expected: {result.expected}", "                   ")
     if result.hint:
         lines += _wrap(f"         look at: {result.hint}", "                  ")
@@ -146,7 +159,7 @@ def _problem(result: Result) -> list[str]:
 
 
 def _wrap(text: str, indent: str) -> list[str]:
-    return textwrap.wrap(text, WIDTH, subsequent_indent=indent, drop_whitespace=True, replace_whitespace=True) or [text]
+    return textwrap.wrap(text, WIDTH, subsequent_indent=indent, break_on_hyphens=False) or [text]
 
 
 def summary(report: Report) -> str:

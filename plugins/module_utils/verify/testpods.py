@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -30,7 +29,7 @@ def start(kubectl: Kubectl, api: Getter, ask: Asker, name: str, images: Mapping[
     images : mapping
         By Node: the pause image that is on it.
     timeout : float
-        Seconds to wait for the DNS, and again for the pods.
+        Seconds to wait for the pods.
 
     Returns
     -------
@@ -47,10 +46,11 @@ def start(kubectl: Kubectl, api: Getter, ask: Asker, name: str, images: Mapping[
     service = _value(api.get(PATHS["dns_service"]))["spec"]["clusterIP"]
     configz = _value(api.get(f"/api/v1/nodes/{min(images)}/proxy/configz"))["kubeletconfig"]
     domain = configz.get("clusterDomain", "cluster.local")
-    problem = wait_for_dns(ask, service, f"kubernetes.default.svc.{domain}", timeout)
-    if problem:
+    try:
+        ask(service, f"kubernetes.default.svc.{domain}")
+    except NodewiseError as error:
         hint = "the DNS must answer before the pod network is judged: kubectl -n kube-system get pods -l k8s-app=kube-dns"
-        return None, [result for node in images for result in not_run(node, problem, hint)]
+        return None, [result for node in images for result in not_run(node, error.message, hint)]
     kubectl.apply([namespace_object(name), *objects(name, images)])
     pods = members(list(images))
     # kubectl wait watches; what did not become ready is told apart below.
@@ -72,20 +72,6 @@ def _value(reading: Reading) -> Any:
     if reading.error:
         raise NodewiseError(f"The API server could not be read: {reading.error}.")
     return reading.value
-
-
-def wait_for_dns(ask: Asker, server: str, name: str, timeout: float) -> str:
-    """Return an empty string as soon as the DNS answers, or after C(timeout) seconds what was wrong."""
-    deadline = time.monotonic() + timeout
-    while True:
-        try:
-            ask(server, name)
-        except NodewiseError as error:
-            if time.monotonic() >= deadline:
-                return error.message
-            time.sleep(0.5)
-        else:
-            return ""
 
 
 def pod_check(node: str, pods: Sequence[tuple[Pod, Mapping[str, Any] | None]], pools: Sequence[str]) -> Result:

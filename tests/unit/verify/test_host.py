@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.nodewise.cluster.plugins.module_utils.errors import NodewiseError
-from ansible_collections.nodewise.cluster.plugins.module_utils.verify import crictl as crictl_module
 from ansible_collections.nodewise.cluster.plugins.module_utils.verify.api import Reading
 from ansible_collections.nodewise.cluster.plugins.module_utils.verify.checks import HOST_CHECKS
 from ansible_collections.nodewise.cluster.plugins.module_utils.verify.crictl import Crictl, output_of
@@ -180,7 +179,7 @@ def files(tmp_path: Path) -> Path:
 
 
 def test_one_reading_that_fails_spoils_no_other(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crictl_module.shutil, "which", lambda *_args, **_more: None)
+    monkeypatch.setattr("shutil.which", lambda *_args, **_more: None)
     asked = []
 
     def ask(server: str, name: str) -> Answer:

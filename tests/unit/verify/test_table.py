@@ -134,6 +134,21 @@ def test_problems_come_worst_first() -> None:
     assert summary(made).startswith("FAILED: 4 checks, 1 failed, 1 unknown, 1 warning, 1.2 s")
 
 
+def test_what_is_the_same_is_said_once() -> None:
+    made = report(
+        Result("a.one", "w1", UNKNOWN, "x", "not run", "h"),
+        Result("a.two", "w1", UNKNOWN, "x", "not run", "h"),
+        Result("a.one", "w2", UNKNOWN, "x", "not run", "h"),
+        Result("a.two", "w2", UNKNOWN, "x", "not run", "h"),
+        Result("a.two", "w3", UNKNOWN, "x", "not run for another reason", "h"),
+        scope=("w1", "w2", "w3"),
+    )
+    assert [line for line in problems(made) if line.startswith("unknown")] == [
+        "unknown  w1, w2  a.one, a.two: not run",
+        "unknown  w3  a.two: not run for another reason",
+    ]
+
+
 def test_headline_says_what_is_not_well() -> None:
     made = report(Result("api.ready", CLUSTER, FAIL), Result("dns.pods", CLUSTER, UNKNOWN), Result("control-plane.ready", CLUSTER, FAIL))
     assert headline(made) == "Cluster nodewise: API NOT READY, CONTROL PLANE NOT READY, DNS FAILED"

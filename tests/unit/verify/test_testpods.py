@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from ansible_collections.nodewise.cluster.plugins.module_utils.errors import NodewiseError
 from ansible_collections.nodewise.cluster.plugins.module_utils.kube.kubectl import Kubectl
-from ansible_collections.nodewise.cluster.plugins.module_utils.verify import testpods
 from ansible_collections.nodewise.cluster.plugins.module_utils.verify.api import Reading
 from ansible_collections.nodewise.cluster.plugins.module_utils.verify.dns import Answer, DnsError
 from ansible_collections.nodewise.cluster.plugins.module_utils.verify.result import FAIL, OK, UNKNOWN
@@ -22,7 +21,6 @@ from ansible_collections.nodewise.cluster.plugins.module_utils.verify.testpods i
     reopen,
     restrict,
     start,
-    wait_for_dns,
 )
 from ansible_collections.nodewise.cluster.plugins.module_utils.verify.traffic import ACTIVE_CHECKS
 from ansible_collections.nodewise.cluster.plugins.module_utils.verify.workload import LABEL, Pod, Session, members
@@ -103,8 +101,7 @@ def test_a_killed_run_is_cleaned_up_first() -> None:
     assert verbs.index(["delete", "namespaces"]) < [call[0] for call in kubectl.calls].index("apply")
 
 
-def test_no_pods_without_dns(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(testpods.time, "sleep", lambda _seconds: None)
+def test_no_pods_without_dns() -> None:
     kubectl = FakeKubectl()
     session, checks = start(kubectl, FakeApi(), silent, "s", IMAGES, 0)
     assert session is None
@@ -128,19 +125,6 @@ def test_an_api_server_that_does_not_answer_is_an_error() -> None:
 
     with pytest.raises(NodewiseError, match="could not be read: 10.0.0.1:6443: Connection refused"):
         start(FakeKubectl(), Down(), answers, "s", IMAGES, 5)
-
-
-def test_wait_for_dns(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(testpods.time, "sleep", lambda _seconds: None)
-    left = [DnsError("no"), DnsError("no")]
-
-    def later(server: str, name: str) -> Answer:
-        if left:
-            raise left.pop()
-        return answers(server, name)
-
-    assert wait_for_dns(later, "10.96.0.10", "x", 5) == ""
-    assert wait_for_dns(silent, "10.96.0.10", "x", 0) == "10.96.0.10 did not answer"
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.nodewise.cluster.plugins.module_utils.verify import traffic
 from ansible_collections.nodewise.cluster.plugins.module_utils.verify.crictl import Crictl
 from ansible_collections.nodewise.cluster.plugins.module_utils.verify.netns import Job
-from ansible_collections.nodewise.cluster.plugins.module_utils.verify.probe import Attempt, Outcome
+from ansible_collections.nodewise.cluster.plugins.module_utils.verify.probe import Attempt, Outcome, Path
 from ansible_collections.nodewise.cluster.plugins.module_utils.verify.result import FAIL, OK, UNKNOWN, WARN, Result
 from ansible_collections.nodewise.cluster.plugins.module_utils.verify.traffic import (
     ACTIVE_CHECKS,
@@ -136,7 +136,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         state["entered"] += [job.path for job in jobs]
         return [job.work() for job in jobs]
 
-    def settled(paths: Sequence[traffic.Path], _deadline: float) -> list[Outcome]:
+    def settled(paths: Sequence[Path], _deadline: float) -> list[Outcome]:
         return [Outcome(path.label, path.must_pass, path.label not in state["broken"], "seen") for path in paths]
 
     monkeypatch.setattr(traffic, "find_namespace", lambda _crictl, namespace, pod: f"/run/netns/{namespace}/{pod}")
