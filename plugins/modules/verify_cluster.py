@@ -138,7 +138,7 @@ from ..module_utils.verify.checks import TRANSIENT, Expected, HostReport, cluste
 from ..module_utils.verify.dns import ask
 from ..module_utils.verify.reading import kubeadm_images, read_cluster
 from ..module_utils.verify.result import FAIL, UNKNOWN, Result, judged
-from ..module_utils.verify.traffic import missing_results
+from ..module_utils.verify.traffic import doubted, missing_results
 
 
 def main() -> None:
@@ -185,7 +185,7 @@ def main() -> None:
             break
         time.sleep(1)
     if params["active"] is not None:
-        checks += [*active, *missing_results(active, scope)]
+        checks += doubted([*active, *missing_results(active, scope)])
     module.exit_json(
         changed=False,
         cluster_name=params["cluster_name"],

@@ -116,9 +116,10 @@ def remove(kubectl: Kubectl, timeout: float) -> bool:
     """
     found = kubectl.get("namespaces", f"--selector={LABEL}")
     names = [item["metadata"]["name"] for item in (found or {}).get("items", [])]
-    for name in names:
-        # The namespace controller comes back for pods only seconds later; deleted first, they hold nothing up.
-        kubectl.run(["delete", "pods", f"--namespace={name}", "--all", "--wait", f"--timeout={timeout:.0f}s"], timeout=timeout + 30)
     if names:
-        kubectl.run(["delete", "namespaces", *names, "--ignore-not-found", "--wait", f"--timeout={timeout:.0f}s"], timeout=timeout + 30)
+        # The namespace controller waits 5 s before it begins, and comes back seconds later for pods; deleted meanwhile, they hold nothing up.
+        kubectl.run(["delete", "namespaces", *names, "--ignore-not-found", "--wait=false"])
+        for name in names:
+            kubectl.run(["delete", "pods", f"--namespace={name}", "--all", "--wait", f"--timeout={timeout:.0f}s"], timeout=timeout + 30)
+        kubectl.run(["wait", "--for=delete", f"--timeout={timeout:.0f}s", *(f"namespace/{name}" for name in names)], timeout=timeout + 30)
     return bool(names)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 
 from .crictl import Crictl
@@ -175,6 +175,18 @@ def _work(planned: Sequence[tuple[str, Path]], deadline: float) -> Callable[[], 
         return [(check, asdict(outcome)) for (check, _path), outcome in zip(planned, outcomes, strict=True)]
 
     return work
+
+
+def doubted(results: Sequence[Result]) -> list[Result]:
+    """Return the results, but a policy that blocks what never was open proves nothing: then it is unknown."""
+    good = {(result.node, result.check) for result in results if result.status in (OK, WARN)}
+    proof = ("traffic.same-node", "traffic.cross-node", "traffic.host", "dns.pod", "policy.allows")
+    return [
+        replace(result, status=UNKNOWN, observed=f"{result.observed}, but not all were open before", hint="the other checks of this node")
+        if (result.check, result.status) == ("policy.blocks", OK) and any((result.node, check) not in good for check in proof)
+        else result
+        for result in results
+    ]
 
 
 def missing_results(results: Iterable[Result], nodes: Iterable[str]) -> list[Result]:

@@ -154,5 +154,7 @@ def test_remove() -> None:
     assert remove(FakeKubectl(), 5) is False
     kubectl = FakeKubectl(["a", "b"])
     assert remove(kubectl, 5) is True
-    assert kubectl.calls[-1][:4] == ["delete", "namespaces", "a", "b"]
+    assert [call[0] for call in kubectl.calls] == ["get", "delete", "delete", "delete", "wait"]
+    assert kubectl.calls[1][:4] == ["delete", "namespaces", "a", "b"]
     assert [call[2] for call in kubectl.calls if call[:2] == ["delete", "pods"]] == ["--namespace=a", "--namespace=b"]
+    assert kubectl.calls[-1][-2:] == ["namespace/a", "namespace/b"]

@@ -18,6 +18,7 @@ from ansible_collections.nodewise.cluster.plugins.module_utils.verify.result imp
 from ansible_collections.nodewise.cluster.plugins.module_utils.verify.traffic import (
     ACTIVE_CHECKS,
     PHASE_CHECKS,
+    doubted,
     judge,
     missing_results,
     not_run,
@@ -122,6 +123,19 @@ def test_missing_results() -> None:
     assert [(result.node, result.check, result.status) for result in missing_results(have[:-1], ["w1"])] == [("w1", "policy.removed", UNKNOWN)]
     assert len(missing_results(have, ["w1", "w2"])) == len(ACTIVE_CHECKS)
     assert {result.hint for result in not_run("w1", "because", "look")} == {"look"}
+
+
+@pytest.mark.parametrize("broken", ["traffic.same-node", "traffic.cross-node", "traffic.host", "dns.pod", "policy.allows"])
+def test_what_never_was_open_is_not_blocked_by_a_policy(broken: str) -> None:
+    results = [Result(check, node, FAIL if (node, check) == ("w1", broken) else OK) for node in ("w1", "w2") for check in ACTIVE_CHECKS]
+    changed = [result for result, before in zip(doubted(results), results, strict=True) if result != before]
+    assert [(result.node, result.check, result.status) for result in changed] == [("w1", "policy.blocks", UNKNOWN)]
+    assert "not all were open before" in changed[0].observed
+
+
+def test_a_policy_that_does_not_block_stays_a_failure() -> None:
+    results = [Result("policy.blocks", "w1", FAIL), Result("dns.pod", "w1", FAIL)]
+    assert doubted(results) == results
 
 
 # -- a phase on a host ---------------------------------------------------------------------------------------------------
