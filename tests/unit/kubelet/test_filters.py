@@ -44,6 +44,6 @@ def test_the_role_passes_every_variable_to_the_filter(collection_root: Path) -> 
     passed = yaml.safe_load((role / "vars" / "main.yml").read_text())["__kubelet_variables"]
     assert set(passed) == {*VARIABLES, "kubernetes_version", "config_extra", "config_overrides", "extra_args"}
     for name, template in passed.items():
-        assert template in (f"{{{{ kubelet_{name} }}}}", f"{{{{ kubelet_{name} | default(none) }}}}")
+        assert template == f"{{{{ kubelet_{name} }}}}" or template.startswith(f"{{{{ kubelet_{name} | default("), name
     specified = yaml.safe_load((role / "meta" / "argument_specs.yml").read_text())["argument_specs"]["config"]["options"]
     assert set(specified) - {f"kubelet_{name}" for name in passed} == {"kubelet_node_name", "kubelet_restart_timeout"}
