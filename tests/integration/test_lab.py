@@ -29,7 +29,7 @@ def start(playbook: str, lab: str = LAB) -> subprocess.Popen[str]:
 def play(playbook: str, lab: str = LAB) -> int:
     """Run a playbook to its end and return how many changes it reports."""
     process = start(playbook, lab)
-    out, _ = process.communicate(timeout=300)
+    out, _ = process.communicate(timeout=900)
     assert process.returncode == 0, out
     (changed,) = re.findall(r"^cp1 .*changed=(\d+)", out, re.MULTILINE)
     return int(changed)

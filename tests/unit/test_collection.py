@@ -55,10 +55,14 @@ def test_a_module_is_documented(path: Path) -> None:
 
 @pytest.mark.parametrize("path", PYTHON, ids=lambda path: str(path.relative_to(ROOT / "plugins")))
 def test_a_file_has_the_header(path: Path) -> None:
-    assert path.read_text().removeprefix("#!/usr/bin/python\n").startswith(
-        "# Copyright: Nodewise authors\n"
-        "# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)\n"
-        "# SPDX-License-Identifier: GPL-3.0-or-later\n"
+    assert (
+        path.read_text()
+        .removeprefix("#!/usr/bin/python\n")
+        .startswith(
+            "# Copyright: Nodewise authors\n"
+            "# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)\n"
+            "# SPDX-License-Identifier: GPL-3.0-or-later\n"
+        )
     )
 
 
