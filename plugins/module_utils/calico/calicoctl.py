@@ -66,7 +66,7 @@ class Calicoctl:
     def versions(self) -> tuple[str, str]:
         """Return calicoctl's version and the cluster's, each without the leading C(v); empty if not known."""
         _code, out, _err = self.run(["version"])
-        found = {who: version for who, version in re.findall(r"^(Client|Cluster) Version:\s+v?(\S+)", out, re.MULTILINE)}
+        found = dict(re.findall(r"^(Client|Cluster) Version:\s+v?(\S+)", out, re.MULTILINE))
         return found.get("Client", ""), found.get("Cluster", "").replace("unknown", "")
 
     def read(self, kinds: Iterable[str]) -> Specs:

@@ -68,7 +68,7 @@ def wanted_resources(settings: Settings) -> Specs:
 def kinds_to_read(wanted: Specs, record: Record) -> list[str]:
     """Return the kinds that a plan needs to know; the others need not be asked for."""
     owned = {key.partition("/")[0] for key in record}
-    return [kind for kind in KINDS if kind in owned or any(kind == name for name, _ in wanted)]
+    return [kind for kind in KINDS if kind in owned or any(kind == key[0] for key in wanted)]
 
 
 def make_plan(wanted: Specs, live: Specs, record: Record) -> Plan:
