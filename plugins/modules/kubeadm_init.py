@@ -201,7 +201,9 @@ def main() -> None:
     options = module.params
     wanted = ControlPlane(
         node=NodeSettings(**{key: options[key] for key in ("node_name", "node_ip", "cluster_name", "cri_socket", "labels", "ignore_preflight_errors")}),
-        cluster=ClusterSettings(**{key: options[key] for key in ("kubernetes_version", "endpoint", "pod_cidr", "service_cidr", "image_repository", "cert_sans")}),
+        cluster=ClusterSettings(
+            **{key: options[key] for key in ("kubernetes_version", "endpoint", "pod_cidr", "service_cidr", "image_repository", "cert_sans")}
+        ),
         overrides=Overrides(
             init=options["init_configuration"],
             cluster=options["cluster_configuration"],
