@@ -69,6 +69,14 @@ class Health:
                 return condition["status"] == "True" and (since is None or sent.total_seconds() >= int(since))
         return False
 
+    def next_second(self) -> float:
+        """Wait for the next full second of the wall clock and return it.
+
+        A Node's reports have whole seconds: restarted at the start of one, the new kubelet's cannot be mistaken for one that the old sent just before.
+        """
+        self._sleep(1 - time.time() % 1)
+        return time.time()
+
     def answers(self, configuration: Mapping[str, Any]) -> bool:
         """Whether the kubelet's /healthz says ok; true if the configuration switches it off."""
         port = configuration.get("healthzPort", 10248)

@@ -203,7 +203,7 @@ def apply_node(plan: NodePlan, systemd: Systemd, health: Health, paths: Paths, t
         for path, change in plan.files.items():
             write_atomic(path, dump(change.after), 0o644)
     must_be_ready = bool(trial["was_ready"]) if trial is not None else health.node_ready() is True
-    since = time.time()
+    since = health.next_second()
     try:
         if plan.reasons:
             systemd.run_until_active("restart", UNIT)
@@ -296,7 +296,7 @@ def _go_back(error: NodewiseError, trial: Mapping[str, Any], systemd: Systemd, h
     log = _log(systemd)
     for path in trial["files"]:
         write_atomic(path, read_text(_kept(path, paths)) or "", 0o644)
-    since = time.time()
+    since = health.next_second()
     try:
         systemd.run_until_active("restart", UNIT)
         health.wait(load(read_text(paths.config) or "", paths.config), since, bool(trial["was_ready"]), timeout)

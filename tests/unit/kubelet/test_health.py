@@ -66,6 +66,15 @@ def test_ready_counts_only_if_reported_after_the_restart(status: str, heartbeat:
     assert Health("w1", FakeKubectl(status, heartbeat)).node_ready(since) is ready
 
 
+def test_a_restart_waits_for_a_second_in_which_the_old_kubelet_has_sent_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [TEN + 0.75]
+    monkeypatch.setattr("time.time", lambda: clock[0])
+    health = Health("w1", FakeKubectl("True", "2026-11-25T10:00:00Z"), sleep=lambda seconds: clock.append(clock.pop() + seconds))
+    since = health.next_second()
+    assert since == TEN + 1
+    assert health.node_ready(since) is False
+
+
 def test_a_node_that_cannot_be_read_is_not_known_to_be_ready() -> None:
     kubectl = FakeKubectl("True", "")
     kubectl.node = None

@@ -54,6 +54,9 @@ class FakeHealth(Health):
     def node_ready(self, since: float | None = None) -> bool | None:
         return self.ready
 
+    def next_second(self) -> float:
+        return time.time()
+
     def wait(self, configuration: Any, since: float | None, must_be_ready: bool, timeout: float) -> None:
         self.waited.append((configuration.get("maxPods", 0), since is not None, must_be_ready))
         if self.bad is not None and configuration.get("maxPods", 0) in self.bad:
