@@ -38,6 +38,24 @@ def test_parse_services():
     assert facts.parse_services(text) == {"firewalld": {"active": False, "enabled": False}, "ufw": {"active": True, "enabled": True}}
 
 
+def test_services_ask_systemctl(tmp_path, monkeypatch):
+    systemctl = tmp_path / "systemctl"
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert facts.services() == {}
+    systemctl.write_text("#!/bin/sh\nprintf 'Id=ufw.service\\nActiveState=active\\nUnitFileState=disabled\\n'\n")
+    systemctl.chmod(0o755)
+    assert facts.services() == {"ufw": {"active": True, "enabled": False}}
+    systemctl.write_text("#!/bin/sh\necho Id=ufw.service; exit 1\n")
+    assert facts.services() == {}
+
+
+def test_os_release_of_a_host_that_has_it_only_below_usr(tmp_path):
+    (tmp_path / "usr/lib").mkdir(parents=True)
+    (tmp_path / "usr/lib/os-release").write_text("ID=debian\nVERSION_ID=13\n")
+    found = facts.gather([], {}, str(tmp_path))
+    assert (found["distribution"], found["distribution_version"]) == ("debian", "13")
+
+
 def test_missing_packages(tmp_path, monkeypatch):
     for name in ("losetup", "nsenter", "nft"):
         program = tmp_path / name

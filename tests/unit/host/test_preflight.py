@@ -209,11 +209,6 @@ BAD = {
         "all hosts: nodewise_cluster_name: found 'My_Cluster', needed RFC 1123, because it is part of every node's providerID. "
         "Remedy: correct nodewise_cluster_name.",
     ),
-    "endpoint malformed": (
-        {"*": {"wanted": {"control_plane_endpoint": "api.example.org"}}},
-        "all hosts: nodewise_control_plane_endpoint: found 'api.example.org', "
-        "needed a name or an IPv4 address, a colon and a port, as in api.example.org:6443. Remedy: correct nodewise_control_plane_endpoint.",
-    ),
     "endpoint that does not resolve": (
         {
             "*": {"wanted": {"control_plane_endpoint": "api.example.org:6443"}, "resolved": {"api.example.org": ["192.168.7.11"]}},
@@ -305,6 +300,9 @@ ALLOWED = {
     "missing programs that will be installed": {"w1": {"missing_packages": ["iptables"]}},
     "dots and digits in a node name": {"w1": {"wanted": {"node_name": "0w-1.rack7.example.org"}}},
     "longest node name": {"w1": {"wanted": {"node_name": "n" * 63}}},
+    "longest cluster name": {"*": {"wanted": {"cluster_name": "n" * 63}}},
+    "just enough of everything": {"*": {"memory_mb": 1700, "cpus": 2, "disks": [{"path": "/var/lib/etcd", "device": 1, "free_mb": 4096}]}},
+    "clock that differs by just what is allowed": {"*": {"clock": {"offset": 0.0, "uncertainty": 0.0}}, "w1": {"clock": {"offset": 5.0}}},
     "smallest service network": {"*": {"wanted": {"service_cidr": "10.96.0.0/28"}}},
     "smallest pod network": {"*": {"wanted": {"pod_cidr": "10.244.0.0/24"}}},
 }
@@ -320,6 +318,20 @@ def test_node_name_that_is_not_rfc_1123(site, name):
     [line] = lines(site({"w1": {"wanted": {"node_name": name}}}))
     assert line.startswith(f"w1: node name: found {name!r} ({len(name)} characters), needed RFC 1123")
     assert line.endswith("Remedy: set nodewise_node_name for this host.")
+
+
+@pytest.mark.parametrize("endpoint", ["api.example.org", ":6443", "api.example.org:", "api.example.org:https", "api:0", "api:65536", "[fd00::1]:6443"])
+def test_endpoint_that_is_no_host_and_port(site, endpoint):
+    assert lines(site({"*": {"wanted": {"control_plane_endpoint": endpoint}}})) == [
+        f"all hosts: nodewise_control_plane_endpoint: found {endpoint!r}, "
+        "needed a name or an IPv4 address, a colon and a port, as in api.example.org:6443. Remedy: correct nodewise_control_plane_endpoint."
+    ]
+
+
+@pytest.mark.parametrize("port", ["1", "65535"])
+def test_endpoint_with_the_first_and_last_port(site, port):
+    changes = {"*": {"wanted": {"control_plane_endpoint": f"192.168.7.11:{port}"}, "resolved": {"192.168.7.11": ["192.168.7.11"]}}}
+    assert lines(site(changes)) == []
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,19 @@ def test_virgin_host(host):
     assert host.text("/proc/sys/net/bridge/bridge-nf-call-iptables") == "1"
 
 
+def test_diff_shows_before_and_after(host):
+    host.prepare()
+    host.put("/etc/sysctl.d/99-nodewise.conf", "net.ipv4.ip_forward = 0\n")
+    host.put("/proc/sys/net/ipv4/ip_forward", "0\n")
+    host.put(NETWORK_MANAGER, "[keyfile]\n")
+    services = {**NOTHING_RUNS, "NetworkManager": {"active": False, "enabled": True}}
+    changes = Preparation(Wish(**host.wish), str(host.root), host.run).carry_out(True, [], services)
+    assert [change.before for change in changes] == ["net.ipv4.ip_forward = 0\n", "net.ipv4.ip_forward = 0\n", "[keyfile]\n"]
+    assert changes[0].after == "# Written by nodewise.cluster.host_prepare\nnet.bridge.bridge-nf-call-iptables = 1\nnet.ipv4.ip_forward = 1\n"
+    assert changes[1].after == "net.ipv4.ip_forward = 1\n"
+    assert "unmanaged-devices+=" in changes[2].after
+
+
 def test_second_run_changes_nothing(host):
     host.prepare()
     host.ran.clear()
