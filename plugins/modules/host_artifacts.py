@@ -93,7 +93,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.artifacts.host import Files, HostFile, HostImage, import_images, missing_images, present_images, select
+from ..module_utils.artifacts.host import Files, HostFile, HostImage, import_images, missing_images, present_images, select, sweep
 from ..module_utils.errors import NodewiseError
 
 
@@ -101,11 +101,11 @@ def files(records: list[dict[str, Any]], bundle: str | None) -> tuple[list[str],
     """Compare and, with a bundle, install; return what was missing, and how it was and will be."""
     inventory = Files([HostFile(one["dest"], one["sha256"], one["size"], int(one["mode"], 8)) for one in records])
     missing = inventory.missing()
-    before = [f"{one.dest} {inventory.digest(one.dest) or 'absent'}" for one in missing]
+    before = [f"{one.dest} {inventory.state(one.dest)}" for one in missing]
     if missing and bundle:
         inventory.install(missing, bundle)
         inventory.save()
-    return [one.dest for one in missing], before, [f"{one.dest} {one.sha256 or 'to be obtained'}" for one in missing]
+    return [one.dest for one in missing], before, [f"{one.dest} {one.state}" for one in missing]
 
 
 def images(records: list[dict[str, Any]], bundle: str | None, check_mode: bool) -> tuple[list[str], list[str], list[str]]:
@@ -153,6 +153,8 @@ def main() -> None:
     finally:
         if module.params["bundle"] and os.path.exists(module.params["bundle"]):
             os.unlink(module.params["bundle"])
+            # <remote_tmp>/ansible-tmp-<...>/<bundle>: Ansible does not remove what was sent when it is killed.
+            sweep(f"{os.path.dirname(os.path.dirname(module.params['bundle']))}/ansible-tmp-*/{module.params['kind']}-*.tar")
     diff = {
         "before_header": "artifacts",
         "after_header": "artifacts",

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import subprocess
 import tarfile
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import IO, Any
@@ -22,6 +24,9 @@ from .tar import member_stream
 STAMPS = "/var/lib/nodewise/artifacts.json"
 CONTAINERD = "/run/containerd/containerd.sock"
 CHUNK = 1 << 20
+# Seconds after which what a killed run left behind is removed: longer than any run may still be using it.
+ABANDONED = 3600.0
+TEMPORARY = ".nodewise-"
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,11 @@ class HostFile:
     sha256: str
     size: int
     mode: int
+
+    @property
+    def state(self) -> str:
+        """Mode and digest, as ``Files.state`` tells those of a file that is there."""
+        return f"{self.mode:04o} {self.sha256 or 'to be obtained'}"
 
 
 @dataclass(frozen=True)
@@ -75,6 +85,14 @@ def _identity(path: str) -> dict[str, int]:
     return {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns, "inode": stat.st_ino}
 
 
+def sweep(pattern: str) -> None:
+    """Remove what killed runs left behind, by a glob pattern; what is recent may still be in use."""
+    for path in glob.glob(pattern):
+        with suppress(FileNotFoundError):
+            if os.lstat(path).st_mtime < time.time() - ABANDONED:
+                os.unlink(path)
+
+
 class Files:
     """The files of the artifacts on this host.
 
@@ -112,9 +130,14 @@ class Files:
             self.stamps[dest] = {**identity, "sha256": sha256_file(dest)}
         return str(self.stamps[dest]["sha256"])
 
+    def state(self, dest: str) -> str:
+        """Return mode and digest of a file, ``absent`` if there is none that could be kept."""
+        digest = self.digest(dest)
+        return f"{os.stat(dest).st_mode & 0o7777:04o} {digest}" if digest else "absent"
+
     def missing(self) -> list[HostFile]:
         """Return the files that are absent or differ in content, owner or mode."""
-        return [one for one in self.files if not one.sha256 or self.digest(one.dest) != one.sha256 or os.stat(one.dest).st_mode & 0o7777 != one.mode]
+        return [one for one in self.files if self.state(one.dest) != one.state]
 
     def save(self) -> None:
         """Keep the stamps."""
@@ -136,6 +159,8 @@ class Files:
             The bundle lacks one, or one arrived damaged.
         """
         waiting: dict[str, list[HostFile]] = {}
+        for folder in {os.path.dirname(one.dest) for one in missing}:
+            sweep(f"{folder}/{TEMPORARY}*")
         for one in missing:
             waiting.setdefault(one.sha256, []).append(one)
         with tarfile.open(bundle, "r:*") as archive:
@@ -148,7 +173,7 @@ class Files:
     def _place(self, one: HostFile, stream: IO[bytes]) -> None:
         folder = os.path.dirname(one.dest)
         os.makedirs(folder, mode=0o755, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(prefix=".nodewise-", dir=folder)
+        descriptor, temporary = tempfile.mkstemp(prefix=TEMPORARY, dir=folder)
         try:
             digest = sha256()
             with os.fdopen(descriptor, "wb") as handle:

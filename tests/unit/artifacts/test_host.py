@@ -140,6 +140,15 @@ def test_a_predicted_file_is_missing(cache: Any, tmp_path: Path) -> None:
     assert len(_files([record], tmp_path).missing()) == 1
 
 
+def test_what_a_killed_run_left_goes_and_what_is_recent_stays(cache: Any, tmp_path: Path) -> None:
+    (tmp_path / "host").mkdir()
+    for name in ("old", "new"):
+        (tmp_path / "host" / f".nodewise-{name}").write_bytes(b"half")
+    os.utime(tmp_path / "host" / ".nodewise-old", (1, 1))
+    _install([cache("kubelet", b"kubelet")], tmp_path)
+    assert sorted(path.name for path in (tmp_path / "host").iterdir()) == [".nodewise-new", "kubelet"]
+
+
 def test_a_bundle_is_made_once_for_all_hosts_and_its_pieces_for_all_bundles(cache: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     a, b = cache("a", b"a" * 2000), cache("b", b"b" * 2000)
     first = file_bundle([a, b])
