@@ -92,7 +92,9 @@ def floor(hosts: dict[str, str], root: Path) -> tuple[float, str]:
         "IGNORE_PREFLIGHT": "SystemVerification,FileContent--proc-sys-net-bridge-bridge-nf-call-iptables,Swap",
     }
     started = time.monotonic()
-    done = subprocess.run([str(HERE / "floor.sh"), str(root), *hosts.values()], env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    done = subprocess.run(
+        [str(HERE / "floor.sh"), str(root), *hosts.values()], env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+    )
     if done.returncode != 0:
         sys.exit(f"floor.sh failed:\n{done.stdout[-6000:]}")
     return time.monotonic() - started, done.stdout
@@ -156,7 +158,9 @@ def main() -> int:
         if site_seconds > FLOOR_RATIO * floor_seconds:
             missed.append(f"{len(names)} nodes: site.yml took {site_seconds / floor_seconds:.2f} of the floor, the target is {FLOOR_RATIO}")
         if changed(again_output) or (workers == 2 and again_seconds > NOOP_SECONDS):
-            missed.append(f"{len(names)} nodes: the second run changed {changed(again_output)} and took {again_seconds:.1f} s, the target is 0 and {NOOP_SECONDS}")
+            missed.append(
+                f"{len(names)} nodes: the second run changed {changed(again_output)} and took {again_seconds:.1f} s, the target is 0 and {NOOP_SECONDS}"
+            )
     print("nodes  floor s  site.yml s  ratio  again s  changed")
     for nodes, floor_seconds, site_seconds, again_seconds, changes in rows:
         print(f"{nodes:5}  {floor_seconds:7.1f}  {site_seconds:10.1f}  {site_seconds / floor_seconds:5.2f}  {again_seconds:7.1f}  {changes:7}")
