@@ -59,7 +59,9 @@ def rehearse(kubelet: str, configuration: str, environment_files: Sequence[str])
         return
     found = _FAILED.search(done.stderr)
     said = (found.group(1) or found.group(2)) if found else (done.stderr.strip() or done.stdout.strip())[-600:]
-    raise NodewiseError(f"{kubelet} refuses the configuration: {said.replace(path, 'config.yaml')}.", "correct the kubelet_* variables; nothing was changed")
+    # The kubelet prints its whole configuration behind this, or an empty object.
+    said = said.split(", path: &", 1)[0].replace(path, "config.yaml")
+    raise NodewiseError(f"{kubelet} refuses the configuration: {said}.", "correct the kubelet_* variables; nothing was changed")
 
 
 def host_flags(environment_files: Sequence[str]) -> list[str]:

@@ -12,6 +12,7 @@ from ansible_collections.nodewise.cluster.plugins.module_utils.kubelet.rehearse 
 # What kubelet 1.37.2 prints, shortened.
 PASSED = 'E1125 10:03:15.145351   32528 run.go:72] "command failed" err="failed to run Kubelet: cannot exit on lock file contention: no lock file specified"'
 REFUSED = 'E1125 10:03:28.004968     925 run.go:72] "command failed" err="failed to parse kubelet flag: unknown flag: --network-plugin"'
+INVALID = 'E1 1 run.go:72] "command failed" err="invalid configuration: maxPods (--max-pods) -1 must not be a negative number, path: &TypeMeta{Kind:,}"'
 PANIC = (
     "panic: failed to merge global and in-flight KubeletConfiguration while setting defaults, error: unrecognized feature gate: Nope\n\ngoroutine 1 [running]:"
 )
@@ -52,6 +53,7 @@ def test_a_configuration_that_the_kubelet_takes_passes(tmp_path: Path) -> None:
             PANIC,
             "while setting defaults, error: unrecognized feature gate: Nope.",
         ),
+        (INVALID, "refuses the configuration: invalid configuration: maxPods (--max-pods) -1 must not be a negative number. Remedy"),
         ("Segmentation fault", "refuses the configuration: Segmentation fault."),
     ],
 )
