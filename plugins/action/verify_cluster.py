@@ -32,7 +32,8 @@ class ActionModule(ActionBase):
         for option, content in (("json", table.as_json), ("junit", table.as_junit)):
             if self._task.args.get(option):
                 _write(self._task.args[option], content(report))
-        for key in () if result["invocation"]["module_args"]["details"] else ("checks", "nodes"):
+        kept = ("checks", "nodes") if result["invocation"]["module_args"]["details"] else ()
+        for key in {"cluster_name", "scope", "seconds", "checks", "nodes"}.difference(kept):
             del result[key]
         result.update(verdict=report.verdict, summary=counts(judged(report.results, report.scope)), failed=report.verdict != "pass")
         result["msg"] = table.summary(report)

@@ -12,7 +12,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 from xml.etree import ElementTree
 
+from .checks import HOST_CHECKS
 from .result import CLUSTER, FAIL, OK, UNKNOWN, WARN, Result, counted, counts, judged, verdict, worst
+from .traffic import ACTIVE_CHECKS
 
 WIDTH = 120
 """Columns of a line at most."""
@@ -173,13 +175,21 @@ def summary(report: Report) -> str:
         counted(number[WARN], "warning"),
         f"{report.seconds:.1f} s",
     ]
-    active = any(result.group in ("traffic", "policy") for result in report.results)
     notes = [
-        "" if active else "traffic between pods was not tried (-e verify_active=true)",
+        _not_tried({result.check for result in report.results}),
         f"not in this run, so not judged: {', '.join(outside)}" if outside else "",
     ]
     word = "PASSED" if report.verdict == "pass" else "FAILED"
     return "; ".join([f"{word}: {', '.join(parts)}", *(note for note in notes if note)])
+
+
+def _not_tried(checks: Collection[str]) -> str:
+    """Return what this verification did not look at, and how to make it."""
+    if HOST_CHECKS[0] not in checks:
+        return "only the API server was asked (playbook verify asks the hosts)"
+    if ACTIVE_CHECKS[0] not in checks:
+        return "traffic between pods was not tried (-e verify_active=true)"
+    return ""
 
 
 def text(report: Report) -> str:

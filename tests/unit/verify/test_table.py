@@ -154,9 +154,11 @@ def test_headline_says_what_is_not_well() -> None:
     assert headline(made) == "Cluster nodewise: API NOT READY, CONTROL PLANE NOT READY, DNS FAILED"
 
 
-def test_active_checks_are_mentioned_only_if_missing() -> None:
-    assert "verify_active" in summary(report(Result("node.ready", "w1", OK)))
-    assert "verify_active" not in summary(report(Result("policy.blocks", "w1", OK)))
+def test_what_was_not_looked_at_is_said() -> None:
+    asked, tried = Result("kubelet.healthy", "w1", OK), Result("traffic.pod-address", "w1", OK)
+    assert summary(report(Result("node.ready", "w1", OK))).endswith("; only the API server was asked (playbook verify asks the hosts)")
+    assert summary(report(asked)).endswith("; traffic between pods was not tried (-e verify_active=true)")
+    assert summary(report(asked, tried)).endswith(", 1.2 s")
 
 
 def test_json() -> None:
