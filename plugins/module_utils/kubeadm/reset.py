@@ -75,6 +75,9 @@ _MARKED_FILES = (
 _CONTAINERD_UNIT = "/etc/systemd/system/containerd.service"
 _CONTAINERD_DATA = ("/var/lib/containerd", "/run/containerd")
 _STAMPS = "/var/lib/nodewise/artifacts.json"
+# Calico installs its plugins there, and its own copies of the other ones over ours.
+_CNI_PROGRAMS = "/opt/cni/bin/"
+_CALICO_PROGRAMS = tuple(f"{_CNI_PROGRAMS}{name}" for name in ("calico", "calico-ipam"))
 _OUR_FOLDER = "/var/lib/nodewise"
 
 
@@ -293,10 +296,15 @@ class HostReset:
             yield Finding(folder, partial(_remove, folder))
 
     def _installed(self) -> list[str]:
-        """Return the artifacts that are still what this collection installed."""
+        """Return the artifacts that are still what this collection, or Calico, installed."""
         text = read_text(self._paths.at(_STAMPS))
         stamps = json.loads(text) if text else {}
-        return [path for dest, stamp in sorted(stamps.items()) if os.path.isfile(path := self._paths.at(dest)) and sha256_file(path) == stamp.get("sha256")]
+        found = []
+        for dest in sorted({*stamps, *(_CALICO_PROGRAMS if stamps else ())}):
+            path = self._paths.at(dest)
+            if os.path.isfile(path) and (dest.startswith(_CNI_PROGRAMS) or sha256_file(path) == stamps[dest].get("sha256")):
+                found.append(path)
+        return found
 
     def _marked(self, path: str) -> bool:
         return os.path.isfile(path) and _MARK in (read_text(path) or "")[:500]

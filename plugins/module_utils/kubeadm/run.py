@@ -17,7 +17,9 @@ from .config import Document, as_text, reset_document
 # A login that is not interactive, and sudo on some distributions, leave out one or the other.
 TOOL_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _TOKEN = re.compile(r"\b[a-z0-9]{6}\.[a-z0-9]{16}\b")
-_OUTPUT_LINES = 25
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_ADVICE = ("To see the stack trace", "[preflight] If you know what you are doing")
+_OUTPUT_LINES = 15
 _JOURNAL_LINES = 15
 
 
@@ -120,8 +122,10 @@ class Kubeadm:
 
 
 def _last_lines(output: str) -> str:
-    lines = [line for line in output.splitlines() if line.strip() and not line.startswith("To see the stack trace")]
-    return "\n".join(lines[-_OUTPUT_LINES:])
+    """Return what a person needs of kubeadm's output: the failed preflight checks if that was it, else the last lines."""
+    lines = [line for line in _COLOUR.sub("", output).splitlines() if line.strip() and not line.startswith(_ADVICE)]
+    failed = [index for index, line in enumerate(lines) if "[ERROR " in line]
+    return "\n".join(lines[failed[0] :] if failed else lines[-_OUTPUT_LINES:])
 
 
 def _kubelet_journal() -> str:

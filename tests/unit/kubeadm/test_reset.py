@@ -282,6 +282,10 @@ def installed(bench: Bench) -> None:
         stamps[path] = {"sha256": hashlib.sha256(b"program").hexdigest()}
     bench.put("/usr/local/bin/replaced", "another")
     stamps["/usr/local/bin/gone"] = {"sha256": "0"}
+    stamps["/opt/cni/bin/portmap"] = {"sha256": "0"}
+    for path in ("/opt/cni/bin/portmap", "/opt/cni/bin/calico", "/opt/cni/bin/calico-ipam"):
+        bench.put(path, "Calico's own")
+    bench.put("/opt/cni/bin/mine")
     bench.put("/var/lib/nodewise/artifacts.json", json.dumps(stamps))
     bench.put("/etc/systemd/system/kubelet.service", MARKED)
     bench.put("/etc/systemd/system/containerd.service", MARKED)
@@ -293,7 +297,7 @@ def installed(bench: Bench) -> None:
 def test_purge_removes_what_is_still_ours(bench: Bench) -> None:
     installed(bench)
     bench.run(purge=True)
-    assert bench.files() == {"/etc/machine-id", "/proc/mounts", "/usr/local/bin/replaced", "/etc/crictl.yaml"}
+    assert bench.files() == {"/etc/machine-id", "/proc/mounts", "/usr/local/bin/replaced", "/etc/crictl.yaml", "/opt/cni/bin/mine"}
     assert not os.path.exists(bench.paths.at("/var/lib/nodewise"))
     assert bench.systemd.calls[-1] == "daemon-reload"
     assert bench.run(purge=True).removed == []

@@ -53,12 +53,20 @@ def test_reset_asks_no_api_server(folder: Path) -> None:
 
 
 def test_a_failure_tells_the_last_lines_without_the_token(folder: Path) -> None:
-    script = f'for i in {{1..50}}; do echo "line $i"; done; echo "[ERROR Port-10250]: in use by {TOKEN}" >&2; echo "To see the stack trace of it" >&2; exit 1'
+    script = f'for i in {{1..50}}; do echo "line $i"; done; echo "error: no token {TOKEN}" >&2; echo "To see the stack trace of it" >&2; exit 1'
     with pytest.raises(NodewiseError) as caught:
         kubeadm(folder, script).join({})
     message = str(caught.value)
-    assert message.startswith("kubeadm join failed (1): line 27\n")
-    assert message.endswith("[ERROR Port-10250]: in use by <token>")
+    assert message.startswith("kubeadm join failed (1): line 37\n")
+    assert message.endswith("error: no token <token>")
+
+
+def test_a_failed_preflight_tells_just_that(folder: Path) -> None:
+    script = r"""printf '\033[0;37mCONFIG_X\033[0m: \033[0;32menabled\033[0m\n\t[ERROR Port-10250]: \033[0mPort 10250 is in use\n\t[ERROR Swap]: on\n'
+    echo '[preflight] If you know what you are doing, ...'; exit 1"""
+    with pytest.raises(NodewiseError) as caught:
+        kubeadm(folder, script).join({})
+    assert str(caught.value) == "kubeadm join failed (1): \t[ERROR Port-10250]: Port 10250 is in use\n\t[ERROR Swap]: on"
 
 
 def test_a_failure_of_the_kubelet_tells_its_last_lines_without_the_token(folder: Path) -> None:
