@@ -186,11 +186,11 @@ class _Server(socketserver.ThreadingTCPServer):
 
 
 class _Greeter(socketserver.BaseRequestHandler):
+    server: _Server
+
     def handle(self) -> None:
-        server = self.server
-        assert isinstance(server, _Server)
         self.request.settimeout(5)
-        self.request.sendall(server.greeting)
+        self.request.sendall(self.server.greeting)
 
 
 def greeting_of(name: str, size: int) -> bytes:
