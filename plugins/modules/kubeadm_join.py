@@ -157,7 +157,7 @@ def main() -> None:
         "machine_id": {"type": "str", "required": True},
     }
     taint_options = {
-        "key": {"type": "str", "required": True},
+        "key": {"type": "str", "required": True, "no_log": False},
         "value": {"type": "str"},
         "effect": {"type": "str", "required": True, "choices": ["NoSchedule", "PreferNoSchedule", "NoExecute"]},
     }
