@@ -40,7 +40,7 @@ prepare "${control_plane}" all control_plane & jobs+=($!)
 join
 mark "binaries and images on every host"
 
-"${ssh[@]}" "root@${control_plane}" kubeadm init --config /etc/kubernetes/floor.yaml \
+"${ssh[@]}" "root@${control_plane}" kubeadm init --config /etc/kubernetes/floor.conf \
     --ignore-preflight-errors="${IGNORE_PREFLIGHT}" >/dev/null
 mark "kubeadm init"
 kubectl=("${ssh[@]}" "root@${control_plane}" kubectl --kubeconfig=/etc/kubernetes/admin.conf)

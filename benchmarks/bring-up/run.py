@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env python
 """Time bring-up of fresh lab hosts: a plain shell script (the floor), site.yml, and site.yml again, in one run.
 
 usage: run.py [--workers N ...] [--keep]

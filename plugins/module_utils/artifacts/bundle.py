@@ -81,9 +81,12 @@ def file_bundle(artifacts: list[dict[str, Any]]) -> Path:
         pieces = part.parent.parent / "pieces"
         pieces.mkdir(exist_ok=True)
         with ThreadPoolExecutor(os.cpu_count()) as pool, part.open("wb") as bundle:
+            # Two files may have the same content: that piece is made once, or two threads would write it at the same time.
+            contents = {one["sha256"]: one for one in artifacts}
+            made = dict(zip(contents, pool.map(lambda one: _piece(one, pieces), contents.values()), strict=True))
             # Compressed members one after another are one compressed file, and a tar ends in two empty blocks.
-            for piece in pool.map(lambda one: _piece(one, pieces), artifacts):
-                with piece.open("rb") as source:
+            for one in artifacts:
+                with made[one["sha256"]].open("rb") as source:
                     shutil.copyfileobj(source, bundle, CHUNK)
             bundle.write(gzip.compress(bytes(2 * tarfile.BLOCKSIZE), mtime=0))
 

@@ -234,6 +234,6 @@ def test_waiting_for_ssh_takes_the_greeting_for_an_answer(monkeypatch: pytest.Mo
 
 def test_a_host_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lab, "_SSH_TIMEOUT", 0.0)
-    monkeypatch.setattr(socket, "create_connection", lambda address, timeout: (_ for _ in ()).throw(ConnectionRefusedError()))
+    monkeypatch.setattr(socket, "create_connection", lambda address, timeout: (never for never in ()).throw(ConnectionRefusedError()))
     with pytest.raises(NodewiseError, match=r"w1 \(10\.70\.1\.21\) does not answer on SSH"):
         lab._wait_for_ssh(HOSTS[1])

@@ -187,7 +187,7 @@ def testpods(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     def fake(name: str, answer: Any) -> Callable[..., Any]:
         def call(*arguments: Any) -> Any:
             state["calls"].append((name, arguments[1:]))
-            if state["error"]:
+            if isinstance(state["error"], Exception):
                 raise state["error"]
             return answer
 
