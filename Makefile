@@ -82,16 +82,16 @@ kubectl: ## kubectl ARGS="..." on the lab's cluster
 # -- tests -------------------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: ## Tests of a submission: lint, unit, sanity (molecule: see test-all; not seen green yet)
+test: ## All tests of a submission: lint, unit, sanity, molecule
 	@rm -f .ansible/stages
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory test-unit
 	@$(MAKE) --no-print-directory test-sanity
+	@$(MAKE) --no-print-directory test-molecule
 
 .PHONY: test-all
 test-all: ## `test`, and what takes longer: real parts of the library, faults of the lab, Kubernetes 1.36, the newest ansible-core
 	@$(MAKE) --no-print-directory test
-	@$(MAKE) --no-print-directory test-molecule
 	@$(MAKE) --no-print-directory test-integration
 	@$(MAKE) --no-print-directory test-newest
 
@@ -123,7 +123,7 @@ test-sanity: venv ## ansible-test sanity, all tests, no ignores
 
 .PHONY: test-molecule
 test-molecule: packages venv ## molecule: the whole site on lab hosts, its faults and its drift
-	@$(STAGE) molecule-default molecule test --scenario-name default $(ARGS)
+	@$(STAGE) molecule-default scripts/molecule-test --scenario-name default $(ARGS)
 
 .PHONY: test-integration
 test-integration: packages venv ## pytest: the artifacts' builds, and a lab's faults
@@ -134,7 +134,7 @@ NEWEST := PATH=$(CURDIR)/.venv-newest/bin:$(PATH)
 test-newest: packages venv .venv-newest/.requirements ## The newest ansible-core: unit, sanity, and molecule with Kubernetes 1.36
 	@$(NEWEST) $(STAGE) newest-unit pytest --numprocesses=2
 	@$(NEWEST) $(STAGE) newest-sanity scripts/sanity
-	@$(NEWEST) $(STAGE) newest-molecule-kubernetes-1.36 molecule test --scenario-name kubernetes-1.36
+	@$(NEWEST) $(STAGE) newest-molecule-kubernetes-1.36 scripts/molecule-test --scenario-name kubernetes-1.36
 
 .PHONY: bench
 bench: packages venv ## Measure bring-up: a shell script, the site playbook, the site playbook again
