@@ -1,0 +1,39 @@
+# Copyright: Nodewise authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Names of the NodeReport API and of its parts, for whoever writes or reads one.
+
+Shape of C(status), in the units that the names say (every figure is left out when it is unknown)::
+
+    observedAt: RFC 3339, microseconds: when the sample was taken
+    expiresAt: RFC 3339: after this the report says nothing any more (observedAt + 180 s)
+    sequence: int, rises with every report, also over restarts of the reporter
+    bootID: str         agentVersion: str         view: host | cgroup
+    runtime: {name, version, cgroupDriver: systemd|cgroupfs, ready: bool, networkReady: bool}
+    cpuMillicores: {allocatable, now, avg1m, avg5m, p95}
+    memoryBytes: {allocatable, now, avg1m, avg5m, p95, workingSet, swap}
+    percent: {cpu, memory, disk}    ints; now of allocatable; disk: used of the fullest filesystem
+    psiPercent: {cpu, memory, io}   some avg60
+    load1m: str decimal
+    filesystems: [{roles: [node, image, container], mountpoint, capacityBytes, usedBytes, availableBytes, inodes, inodesUsed}]
+    pods: {ready, notReady}    containers: {created, running, exited, unknown}
+    unreadContainers: int, only if not 0: the report is partial
+    top: {cpu: ["namespace/pod/container 350m"], memory: ["namespace/pod/container 120Mi"]}   at most five each
+    conditions: [{type, status: True|False|Unknown, reason, message, lastTransitionTime}]
+    pressure: str for people: the types of the true conditions in short ("cpu,disk"), or "none"; "unknown" if any is Unknown and none true
+"""
+
+from __future__ import annotations
+
+GROUP = "nodewise.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+KIND = "NodeReport"
+PLURAL = "nodereports"
+PATH = f"/apis/{GROUP}/{VERSION}/{PLURAL}"
+
+CPU_OVERLOADED = "CPUOverloaded"
+MEMORY_OVERLOADED = "MemoryOverloaded"
+DISK_NEARLY_FULL = "DiskNearlyFull"
+RUNTIME_UNHEALTHY = "RuntimeUnhealthy"
+CONDITIONS = (CPU_OVERLOADED, MEMORY_OVERLOADED, DISK_NEARLY_FULL, RUNTIME_UNHEALTHY)
