@@ -21,6 +21,7 @@ LAB_PACKAGES := podman:podman runc:runc mmdebstrap:mmdebstrap ssh:openssh-client
 # runc is built with cgo against libseccomp.
 BUILD_PACKAGES := gcc:gcc git:git /usr/include/seccomp.h:libseccomp-dev
 TEST_PACKAGES := shellcheck:shellcheck
+INTEGRATION_PACKAGES := skopeo:skopeo docker-registry:docker-registry
 
 .PHONY: help
 help: ## List the targets
@@ -127,6 +128,7 @@ test-molecule: packages venv ## molecule: the whole site on lab hosts, its fault
 
 .PHONY: test-integration
 test-integration: packages venv ## pytest: the artifacts' builds, and a lab's faults
+	@scripts/packages $(INTEGRATION_PACKAGES)
 	@$(STAGE) integration pytest tests/integration/artifacts tests/integration/test_lab.py $(ARGS)
 
 NEWEST := PATH=$(CURDIR)/.venv-newest/bin:$(PATH)
