@@ -15,8 +15,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..errors import NodewiseError
+from ..kube.quantity import parse_quantity
 from . import schema
-from .values import parse_duration, parse_quantity
+from .values import parse_duration
 
 # Fields that kubeadm always sets: without a value to go back to they stay rather than go
 # (a kubelet without clusterDNS starts pods that cannot resolve names).

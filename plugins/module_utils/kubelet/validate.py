@@ -14,9 +14,10 @@ import copy
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from ..kube.quantity import parse_quantity
 from . import schema
 from .legacy import nearest
-from .values import format_duration, parse_duration, parse_quantity
+from .values import format_duration, parse_duration
 
 Problem = tuple[str, str]
 

@@ -1,7 +1,7 @@
 # Copyright: Nodewise authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Durations and quantities as Kubernetes writes them.
+"""Durations as Kubernetes writes them.
 
 kubeadm passes the kubelet's configuration through Go's types, so C(2m) comes back as
 C(2m0s): values are brought into Go's form before anything is compared.
@@ -15,10 +15,6 @@ from fractions import Fraction
 _DURATION = re.compile(r"([+-]?)((?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+")
 _DURATION_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
 _NANOSECONDS = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
-
-_QUANTITY = re.compile(r"([+-]?(?:\d+(?:\.\d*)?|\.\d+))(?:([eE][+-]?\d+)|(Ki|Mi|Gi|Ti|Pi|Ei|n|u|m|k|M|G|T|P|E))?")
-_BINARY = {"Ki": 1, "Mi": 2, "Gi": 3, "Ti": 4, "Pi": 5, "Ei": 6}
-_DECIMAL = {"n": -9, "u": -6, "m": -3, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 
 
 def parse_duration(text: str) -> int:
@@ -52,25 +48,6 @@ def format_duration(nanoseconds: int) -> str:
     if hours:
         return f"{sign}{hours}h{minutes}m{seconds}"
     return f"{sign}{minutes}m{seconds}" if minutes else f"{sign}{seconds}"
-
-
-def parse_quantity(text: str) -> Fraction:
-    """Return the value of a Kubernetes quantity such as C(500m), C(1Gi) or C(2e3).
-
-    Raises
-    ------
-    ValueError
-        The text is not a quantity.
-    """
-    match = _QUANTITY.fullmatch(text)
-    if match is None:
-        raise ValueError(f"{text!r} is not a quantity such as '500m', '100Mi' or '1Gi'")
-    number, exponent, suffix = match.groups()
-    value = Fraction(number.rstrip("."))
-    if suffix in _BINARY:
-        return value * Fraction(1024 ** _BINARY[suffix])
-    power = int(exponent[1:]) if exponent else _DECIMAL.get(suffix, 0)
-    return value * Fraction(10**power) if power >= 0 else value / Fraction(10**-power)
 
 
 def _decimal(value: Fraction) -> str:

@@ -3,10 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-from fractions import Fraction
-
 import pytest
-from ansible_collections.nodewise.cluster.plugins.module_utils.kubelet.values import format_duration, parse_duration, parse_quantity
+from ansible_collections.nodewise.cluster.plugins.module_utils.kubelet.values import format_duration, parse_duration
 
 # What Go's time.Duration.String() prints for the text on the left.
 DURATIONS = [
@@ -37,17 +35,3 @@ def test_a_duration_is_printed_as_go_prints_it(text: str, printed: str) -> None:
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not a duration"):
         parse_duration(text)
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [("0", 0), ("500m", Fraction(1, 2)), ("1Gi", 2**30), ("100Mi", 100 * 2**20), ("2e3", 2000), ("1.5k", 1500), ("5E", 5 * 10**18), ("1E3", 1000), ("-1", -1)],
-)
-def test_a_quantity_has_its_value(text: str, value: Fraction) -> None:
-    assert parse_quantity(text) == value
-
-
-@pytest.mark.parametrize("text", ["", "1GB", "Gi", "1 Gi", "10%", "1gi", "0x10", "many"])
-def test_what_is_no_quantity_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is not a quantity"):
-        parse_quantity(text)
