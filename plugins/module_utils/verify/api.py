@@ -9,18 +9,14 @@ node, so it speaks to the API server itself.
 
 from __future__ import annotations
 
-import base64
 import http.client
 import json
-import os
-import ssl
-import tempfile
 import urllib.parse
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import NodewiseError
-from ..files import read_text
+from ..api.client import tls_context
+from ..api.kubeconfig import read_kubeconfig
 from ..kube.kubectl import ADMIN_KUBECONFIG
 
 
@@ -49,7 +45,7 @@ class Reading:
 
 
 class ApiReader:
-    """GET requests with one kubeconfig that holds a client certificate (kubeadm's admin.conf).
+    """GET requests with one kubeconfig (kubeadm's admin.conf), from several threads at once if need be.
 
     Parameters
     ----------
@@ -65,33 +61,20 @@ class ApiReader:
     """
 
     def __init__(self, kubeconfig: str = ADMIN_KUBECONFIG, timeout: float = 5.0) -> None:
-        try:
-            text = read_text(kubeconfig)
-        except OSError as error:
-            raise NodewiseError(f"{kubeconfig} cannot be read: {error.strerror}.", "run with become") from error
-        if text is None:
-            raise NodewiseError(f"{kubeconfig} is not on this host.", "run this on the first control plane, after kubeadm init")
-        server, authority, pair = parse_kubeconfig(text, kubeconfig)
+        credentials = read_kubeconfig(kubeconfig)
         self._timeout = timeout
-        address = urllib.parse.urlsplit(server)
+        address = urllib.parse.urlsplit(credentials.server)
         self._host, self._port = address.hostname or "", address.port or 443
-        self._context = ssl.create_default_context(cadata=authority)
-        # The ssl module loads a client key from a file only. /run is memory, and the file is gone at once.
-        descriptor, path = tempfile.mkstemp(dir="/run" if os.access("/run", os.W_OK) else None)
-        try:
-            with os.fdopen(descriptor, "w", encoding="ascii") as handle:
-                handle.write(pair)
-            self._context.load_cert_chain(path)
-        except ssl.SSLError as error:
-            raise NodewiseError(f"The client certificate in {kubeconfig} cannot be used: {error}.", "renew it with kubeadm certs renew admin.conf") from error
-        finally:
-            os.unlink(path)
+        self._context = tls_context(credentials, kubeconfig)
+        self._headers = {"Accept": "application/json, text/plain"}
+        if credentials.token:
+            self._headers["Authorization"] = f"Bearer {credentials.token}"
 
     def get(self, path: str) -> Reading:
         """Read a path; an answer in JSON is decoded, anything else is text."""
         connection = http.client.HTTPSConnection(self._host, self._port, timeout=self._timeout, context=self._context)
         try:
-            connection.request("GET", path, headers={"Accept": "application/json, text/plain"})
+            connection.request("GET", path, headers=self._headers)
             response = connection.getresponse()
             body = response.read().decode()
             if response.status >= 400:
@@ -112,37 +95,3 @@ def _message(body: str) -> str:
         return str(json.loads(body)["message"])
     except (ValueError, KeyError, TypeError):
         return body.strip().partition("\n")[0][:200]
-
-
-def parse_kubeconfig(text: str, path: str) -> tuple[str, str, str]:
-    """Return the server's URL, the authority's certificates and the client's certificate and key (PEM).
-
-    Raises
-    ------
-    NodewiseError
-        Something of it is missing, or python3-yaml is.
-    """
-    try:
-        import yaml
-    except ImportError as error:
-        raise NodewiseError("The Python package yaml is missing on this host.", "install python3-yaml (role host does)") from error
-    try:
-        data = yaml.safe_load(text)
-        context = _named(data["contexts"], data["current-context"])["context"]
-        cluster = _named(data["clusters"], context["cluster"])["cluster"]
-        user = _named(data["users"], context["user"])["user"]
-        authority = base64.b64decode(cluster["certificate-authority-data"]).decode("ascii")
-        pair = base64.b64decode(user["client-certificate-data"]) + b"\n" + base64.b64decode(user["client-key-data"])
-        return str(cluster["server"]), authority, pair.decode("ascii")
-    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
-        raise NodewiseError(
-            f"{path} is not a kubeconfig with a server and a client certificate ({type(error).__name__}: {error}).",
-            "write it again with kubeadm init phase kubeconfig admin",
-        ) from error
-
-
-def _named(entries: list[dict[str, Any]], name: str) -> dict[str, Any]:
-    for entry in entries:
-        if entry["name"] == name:
-            return entry
-    raise KeyError(name)

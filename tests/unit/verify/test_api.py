@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ansible_collections.nodewise.cluster.plugins.module_utils.api.kubeconfig import parse_kubeconfig
 from ansible_collections.nodewise.cluster.plugins.module_utils.errors import NodewiseError
-from ansible_collections.nodewise.cluster.plugins.module_utils.verify.api import ApiReader, Reading, parse_kubeconfig
+from ansible_collections.nodewise.cluster.plugins.module_utils.verify.api import ApiReader, Reading
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
