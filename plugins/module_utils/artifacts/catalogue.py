@@ -56,7 +56,7 @@ class Item:
     name : str
         Short name, unique within its kind.
     kind : str
-        ``bin``, ``image`` or ``manifest``.
+        ``bin``, ``image``, ``manifest`` or ``wheel``.
     version : str
         Version without ``v``; for an image what its tag says.
     arch : str
@@ -64,7 +64,7 @@ class Item:
     nodes : str
         ``all``, or ``control_plane`` when only these need it.
     dest : str
-        Where it lands on a host; empty for an image.
+        Where it lands on a host; empty for an image; for a wheel its file name.
     image : str
         Full name of an image; empty for other kinds.
     """
@@ -82,6 +82,8 @@ class Item:
         """Path in a mirror and in the cache."""
         if self.kind == "manifest":
             return f"manifests/{self.name}-{self.version}.yaml"
+        if self.kind == "wheel":
+            return f"wheels/{self.dest}"
         if self.kind == "image":
             return f"images/{self.name}-{self.version}-{self.arch}.tar"
         return f"bin/{self.name}-{self.version}-{self.arch}"
