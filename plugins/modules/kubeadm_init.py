@@ -84,6 +84,12 @@ options:
       - Laid over ClusterConfiguration. Mappings merge, lists of named arguments (C(extraArgs)) merge by name, anything else replaces.
     type: dict
     default: {}
+  initial_cluster_configuration:
+    description:
+      - Laid over ClusterConfiguration too, but only when the cluster is made. On a running cluster it is not compared, for it is what
+        another module, M(nodewise.cluster.apiserver_admission) for example, keeps up from then on.
+    type: dict
+    default: {}
   init_configuration:
     description: Laid over InitConfiguration, likewise.
     type: dict
@@ -192,6 +198,7 @@ def main() -> None:
             "cert_sans": {"type": "list", "elements": "str", "default": []},
             "ignore_preflight_errors": {"type": "list", "elements": "str", "default": []},
             "cluster_configuration": {"type": "dict", "default": {}},
+            "initial_cluster_configuration": {"type": "dict", "default": {}},
             "init_configuration": {"type": "dict", "default": {}},
             "kube_proxy_configuration": {"type": "dict", "default": {}},
             "kubelet_configuration": {"type": "dict", "default": {}},
@@ -207,6 +214,7 @@ def main() -> None:
         overrides=Overrides(
             init=options["init_configuration"],
             cluster=options["cluster_configuration"],
+            initial_cluster=options["initial_cluster_configuration"],
             kube_proxy=options["kube_proxy_configuration"],
             kubelet=options["kubelet_configuration"],
         ),

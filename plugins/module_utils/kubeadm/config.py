@@ -91,10 +91,14 @@ class ClusterSettings:
 
 @dataclass(frozen=True)
 class Overrides:
-    """What the operator adds to each document, merged over ours."""
+    """What the operator adds to each document, merged over ours.
+
+    C(initial_cluster) is for ClusterConfiguration too, but only for a cluster that is made now: afterwards it is another module's matter.
+    """
 
     init: Mapping[str, Any] = field(default_factory=dict)
     cluster: Mapping[str, Any] = field(default_factory=dict)
+    initial_cluster: Mapping[str, Any] = field(default_factory=dict)
     kube_proxy: Mapping[str, Any] = field(default_factory=dict)
     kubelet: Mapping[str, Any] = field(default_factory=dict)
 
@@ -200,7 +204,7 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Document:
         old: Any = result.get(key)
         if isinstance(old, Mapping) and isinstance(value, Mapping):
             result[key] = merge(old, value)
-        elif _is_named_list(old) and _is_named_list(value):
+        elif is_named_list(old) and is_named_list(value):
             names = {item["name"] for item in value}
             result[key] = [item for item in old if item["name"] not in names] + list(value)
         else:
@@ -243,5 +247,6 @@ def _with_overrides(document: Document, override: Mapping[str, Any]) -> Document
     return merge(document, override)
 
 
-def _is_named_list(value: object) -> bool:
+def is_named_list(value: object) -> bool:
+    """Whether a value is a list of mappings with names, as kubeadm writes arguments and volumes."""
     return isinstance(value, Sequence) and not isinstance(value, str) and all(isinstance(item, Mapping) and "name" in item for item in value)

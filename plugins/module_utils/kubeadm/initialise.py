@@ -13,7 +13,7 @@ from typing import Any
 
 from ..errors import NodewiseError
 from ..kube.kubectl import Kubectl
-from .config import ClusterSettings, Document, NodeSettings, Overrides, init_documents
+from .config import ClusterSettings, Document, NodeSettings, Overrides, init_documents, merge
 from .host import HostPaths, look, undo_kubeadm
 from .names import provider_id
 from .nodes import Node, list_nodes
@@ -83,6 +83,8 @@ def ensure_control_plane(wanted: ControlPlane, check_mode: bool, kubeadm: Kubead
     # An empty list means no taint; None leaves kubeadm's own.
     node = replace(wanted.node, taints=[] if wanted.schedulable else None)
     documents = init_documents(node, wanted.cluster, wanted.overrides)
+    kept_up = documents[1]
+    documents[1] = merge(kept_up, wanted.overrides.initial_cluster)
     result = InitResult(endpoint=wanted.cluster.endpoint)
     if plan_init(look(paths), wanted.node.node_name) != "none":
         if kubeadm.installed() or not check_mode:
@@ -93,7 +95,7 @@ def ensure_control_plane(wanted: ControlPlane, check_mode: bool, kubeadm: Kubead
             return result
         with exclusive(lock_path) as lock:
             _init(wanted, documents, kubeadm.under(lock), kubectl, paths, result)
-    _settle(wanted, documents[1], check_mode, kubectl, paths, result)
+    _settle(wanted, kept_up, check_mode, kubectl, paths, result)
     return result
 
 

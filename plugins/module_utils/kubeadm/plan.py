@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..errors import NodewiseError
+from .config import is_named_list
 from .names import provider_id
 from .nodes import Node
 from .state import STATE_PATH, HostState
@@ -171,7 +172,7 @@ def immutable_differences(there: Mapping[str, object], wanted: Mapping[str, obje
 def other_differences(there: Mapping[str, object], wanted: Mapping[str, object]) -> list[str]:
     """Return the wanted fields of ClusterConfiguration that differ though they could be changed, as dotted paths."""
     passed_over = {path for path, _variable in _IMMUTABLE} | {"apiVersion", "kind"}
-    return [path for path, value in _leaves(wanted) if path not in passed_over and _at(there, path) != value]
+    return [path for path, value in _leaves(wanted) if path not in passed_over and not _holds(_at(there, path), value)]
 
 
 _IMMUTABLE = (
@@ -189,6 +190,13 @@ def _at(document: Mapping[str, object], path: str) -> object:
     for key in path.split("."):
         value = value.get(key) if isinstance(value, Mapping) else None
     return value
+
+
+def _holds(there: object, wanted: object) -> bool:
+    """Whether a value is what is wanted; a list of named arguments or volumes may have others beside."""
+    if is_named_list(there) and is_named_list(wanted):
+        return all(item in there for item in wanted)  # type: ignore[attr-defined,operator]
+    return there == wanted
 
 
 def _leaves(document: Mapping[str, object], prefix: str = "") -> list[tuple[str, object]]:

@@ -36,6 +36,7 @@ _FILES = (
     "/etc/kubernetes/bootstrap-kubelet.conf",
     "/etc/kubernetes/controller-manager.conf",
     "/etc/kubernetes/scheduler.conf",
+    "/etc/kubernetes/nodewise-admission",
     "/etc/kubernetes/manifests/etcd.yaml",
     "/etc/kubernetes/manifests/kube-apiserver.yaml",
     "/etc/kubernetes/manifests/kube-controller-manager.yaml",

@@ -53,6 +53,8 @@ class ApiReader:
         Path of the kubeconfig.
     timeout : float
         Seconds that one request may take.
+    server : str
+        URL of the API server to ask instead of the kubeconfig's.
 
     Raises
     ------
@@ -60,7 +62,7 @@ class ApiReader:
         The kubeconfig is missing or not understood.
     """
 
-    def __init__(self, kubeconfig: str = ADMIN_KUBECONFIG, timeout: float = 5.0) -> None:
+    def __init__(self, kubeconfig: str = ADMIN_KUBECONFIG, timeout: float = 5.0, server: str = "") -> None:
         credentials = read_kubeconfig(kubeconfig)
         self._timeout = timeout
         address = urllib.parse.urlsplit(credentials.server)

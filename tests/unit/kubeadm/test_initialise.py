@@ -167,6 +167,16 @@ def test_what_it_could_is_a_warning(bench: Bench) -> None:
     assert result.warnings == ["kubeadm's ClusterConfiguration of the running cluster differs from the wanted one in apiServer.extraArgs; this is left alone."]
 
 
+def test_what_is_only_for_the_making_is_given_then_and_not_compared_later(bench: Bench) -> None:
+    own = {"apiServer": {"extraArgs": [{"name": "v", "value": "2"}]}}
+    first = {"apiServer": {"extraArgs": [{"name": "enable-admission-plugins", "value": "NodeRestriction,PodNodeSelector"}]}}
+    bench.kubectl.cluster_configuration["apiServer"] = own["apiServer"]
+    bench.run(overrides=Overrides(cluster=own, initial_cluster=first))
+    assert bench.kubeadm.documents[1]["apiServer"]["extraArgs"] == own["apiServer"]["extraArgs"] + first["apiServer"]["extraArgs"]
+    bench.kubectl.cluster_configuration["apiServer"] = {"extraArgs": [*own["apiServer"]["extraArgs"], {"name": "enable-admission-plugins", "value": "x"}]}
+    assert bench.run(overrides=Overrides(cluster=own, initial_cluster=first)).warnings == []
+
+
 def test_another_provider_id_is_an_error(bench: Bench) -> None:
     bench.initialised(provider_id="kind://n1")
     with pytest.raises(NodewiseError, match=r"providerID 'kind://n1', wanted 'nodewise://c/n1'; a providerID cannot be changed"):

@@ -165,6 +165,15 @@ THERE = {
 }
 
 
+def test_arguments_beside_the_wanted_ones_do_not_differ() -> None:
+    there = {
+        **THERE,
+        "apiServer": {"extraArgs": [{"name": "enable-admission-plugins", "value": "NodeRestriction,PodNodeSelector"}, {"name": "v", "value": "2"}]},
+    }
+    assert other_differences(there, {"apiServer": {"extraArgs": [{"name": "v", "value": "2"}]}}) == []
+    assert other_differences(there, {"apiServer": {"extraArgs": [{"name": "v", "value": "3"}]}}) == ["apiServer.extraArgs"]
+
+
 def test_what_is_not_named_does_not_differ() -> None:
     assert immutable_differences(THERE, {"clusterName": "c"}) == []
     assert other_differences(THERE, {"clusterName": "c", "apiVersion": "x"}) == []
