@@ -1,0 +1,297 @@
+# Copyright: Nodewise authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From readings of a host and its runtime to the C(status) of a NodeReport.
+
+What is unknown is left out, never 0.
+"""
+
+from __future__ import annotations
+
+from collections import Counter as Tally
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from math import ceil
+from typing import Any
+
+from ..cri.model import Container, ContainerKey, Counter, RuntimeReading
+from ..cri.rates import cpu_rates
+from ..kube.quantity import parse_quantity
+from ..node.model import CpuCounter, Filesystem, HostReading
+from . import schema
+from .conditions import FALSE, TRUE, Condition, disk_signal, format_time, runtime_signal, share_signal
+from .settings import Settings
+from .windows import Window
+
+MINUTE = 60.0
+FIVE_MINUTES = 300.0
+TOP = 5
+NAME_LENGTH = 80
+"""Characters of a consumer's name at most; a longer one is cut in the middle."""
+
+_STATES = ("created", "running", "exited", "unknown")
+_SHORT = {schema.CPU_OVERLOADED: "cpu", schema.MEMORY_OVERLOADED: "memory", schema.DISK_NEARLY_FULL: "disk", schema.RUNTIME_UNHEALTHY: "runtime"}
+
+
+@dataclass(frozen=True)
+class Allocatable:
+    """What the Node object says pods may have (C(status.allocatable)).
+
+    Parameters
+    ----------
+    cpu_millicores : int or None
+        Millicores, rounded down.
+    memory_bytes : int or None
+        Bytes.
+    """
+
+    cpu_millicores: int | None = None
+    memory_bytes: int | None = None
+
+    @classmethod
+    def of(cls, node: Mapping[str, Any]) -> Allocatable:
+        """Return that of a Node object; what is missing, not understood or not above zero is None."""
+        amounts = (node.get("status") or {}).get("allocatable") or {}
+
+        def amount(name: str, factor: int) -> int | None:
+            try:
+                return int(parse_quantity(str(amounts[name])) * factor) or None
+            except (KeyError, ValueError):
+                return None
+
+        return cls(amount("cpu", 1000), amount("memory", 1))
+
+
+class Observer:
+    """Turns the samples of one node into statuses; keeps what a status needs of earlier samples, which is bounded.
+
+    Parameters
+    ----------
+    settings : Settings
+        Thresholds and times.
+    agent_version : str
+        The reporter's own version.
+    """
+
+    def __init__(self, settings: Settings, agent_version: str) -> None:
+        self._settings = settings
+        self._agent_version = agent_version
+        self._cpu_window, self._memory_window = Window(FIVE_MINUTES), Window(FIVE_MINUTES)
+        self._cpu: CpuCounter | None = None
+        self._memory_at: float | None = None
+        self._counters: dict[ContainerKey, Counter] = {}
+        self._conditions = {name: Condition(name) for name in schema.CONDITIONS}
+
+    def restore(self, stored: Mapping[str, Any] | None) -> None:
+        """Go on from the conditions of the stored report's C(status), so that a restart of the reporter changes none of them."""
+        for entry in (stored or {}).get("conditions") or ():
+            condition = self._conditions.get(entry.get("type"))
+            if condition is not None:
+                self._conditions[condition.type] = condition.restored(entry)
+
+    def reconfigure(self, settings: Settings) -> None:
+        """Use other settings from the next sample on."""
+        self._settings = settings
+
+    def observe(self, host: HostReading, runtime: RuntimeReading, allocatable: Allocatable, monotonic: float, wall: float) -> dict[str, Any]:
+        """Take one sample and return its status, without C(sequence), which the publisher gives.
+
+        Parameters
+        ----------
+        host, runtime : HostReading, RuntimeReading
+            What was read.
+        allocatable : Allocatable
+            Of the Node object.
+        monotonic, wall : float
+            When: seconds of a clock that is never set, and seconds since the epoch.
+        """
+        cpu = self._cpu_rate(host.cpu)
+        memory = host.memory.used
+        if memory is not None:
+            # A level stands for the time since the one before, but not for a pause in which nothing was read.
+            start = monotonic if self._memory_at is None else max(self._memory_at, monotonic - 2 * self._settings.sample_seconds)
+            self._memory_window.add(start, monotonic, memory)
+            self._memory_at = monotonic
+        cpu_percent = _percent(cpu, allocatable.cpu_millicores)
+        memory_percent = _percent(memory, allocatable.memory_bytes)
+        self._judge(host, runtime, (cpu, cpu_percent), (memory, memory_percent), allocatable, monotonic, wall)
+        disk = [_disk_percent(filesystem) for filesystem in host.filesystems]
+        status = {
+            "observedAt": format_time(wall),
+            "expiresAt": format_time(wall + self._settings.valid_seconds, 0),
+            "bootID": host.boot_id,
+            "agentVersion": self._agent_version,
+            "view": host.view,
+            "runtime": {
+                "name": runtime.status.name,
+                "version": runtime.status.version,
+                "cgroupDriver": runtime.status.cgroup_driver,
+                "ready": runtime.status.ready,
+                "networkReady": runtime.status.network_ready,
+            },
+            "cpuMillicores": {"allocatable": allocatable.cpu_millicores, "now": _rounded(cpu), **_window_figures(self._cpu_window, monotonic)},
+            "memoryBytes": {
+                "allocatable": allocatable.memory_bytes,
+                "now": memory,
+                **_window_figures(self._memory_window, monotonic),
+                "workingSet": host.memory.working_set,
+                "swap": host.memory.swap_used,
+            },
+            "percent": {
+                "cpu": _rounded(cpu_percent),
+                "memory": _rounded(memory_percent),
+                # Of some of the filesystems the fullest may not be the fullest of all.
+                "disk": None if None in disk else max((value for value in disk if value is not None), default=None),
+            },
+            "psiPercent": {name: None if value is None else round(value, 1) for name, value in _pressure(host)},
+            "load1m": None if host.load1 is None else f"{host.load1:.2f}",
+            "filesystems": [_filesystem(filesystem) for filesystem in host.filesystems],
+            "pods": {"ready": runtime.pods_ready, "notReady": runtime.pods_not_ready},
+            "containers": _count(runtime.containers),
+            "unreadContainers": runtime.unread_containers or None,
+            "top": self._top(runtime.containers),
+            "conditions": [self._conditions[name].to_dict() for name in schema.CONDITIONS],
+            "pressure": self._pressure(),
+        }
+        known: dict[str, Any] = _without_unknown(status)
+        return known
+
+    def _cpu_rate(self, counter: CpuCounter | None) -> float | None:
+        """Return millicores since the counter before; a counter that fell gives no rate."""
+        before = self._cpu
+        if counter is None:
+            return None
+        self._cpu = counter
+        if before is None or counter.monotonic <= before.monotonic or counter.core_nanoseconds < before.core_nanoseconds:
+            return None
+        rate = (counter.core_nanoseconds - before.core_nanoseconds) * 1000 / (counter.monotonic - before.monotonic)
+        self._cpu_window.add(before.monotonic / 1e9, counter.monotonic / 1e9, rate)
+        return rate
+
+    def _judge(
+        self,
+        host: HostReading,
+        runtime: RuntimeReading,
+        cpu: tuple[float | None, float | None],
+        memory: tuple[float | None, float | None],
+        allocatable: Allocatable,
+        monotonic: float,
+        wall: float,
+    ) -> None:
+        settings = self._settings
+        missing = "unknown: {} or allocatable could not be read"
+        signals = {
+            schema.CPU_OVERLOADED: share_signal(
+                cpu[1],
+                f"{cpu[0] or 0:.0f}m of {allocatable.cpu_millicores}m",
+                settings.cpu_percent,
+                settings.clear_percent,
+                "HighUsage",
+                "unknown: a rate needs two samples and allocatable" if host.cpu is not None else missing.format("CPU time"),
+            ),
+            schema.MEMORY_OVERLOADED: share_signal(
+                memory[1],
+                f"{(memory[0] or 0) / 2**20:.0f}Mi of {(allocatable.memory_bytes or 0) / 2**20:.0f}Mi",
+                settings.memory_percent,
+                settings.clear_percent,
+                "HighUsage",
+                missing.format("memory"),
+            ),
+            schema.DISK_NEARLY_FULL: disk_signal(
+                [(filesystem.mountpoint, _percent(filesystem.available, filesystem.capacity)) for filesystem in host.filesystems],
+                settings.disk_available_percent,
+                settings.clear_disk_percent,
+            ),
+            schema.RUNTIME_UNHEALTHY: runtime_signal(runtime.status.ready, runtime.status.network_ready, runtime.status.message),
+        }
+        for name, signal in signals.items():
+            self._conditions[name] = self._conditions[name].next(signal, monotonic, wall, settings)
+
+    def _top(self, containers: Iterable[Container] | None) -> dict[str, list[str]]:
+        if containers is None:
+            return {}
+        running = list(containers)
+        rates, self._counters = cpu_rates(self._counters, running)
+        cpu = [(round(rates[one.key]), _name(one), f"{round(rates[one.key])}m") for one in running if one.key in rates]
+        memory = [(one.working_set_bytes >> 20, _name(one), f"{one.working_set_bytes >> 20}Mi") for one in running if one.working_set_bytes is not None]
+        return {"cpu": _largest(cpu), "memory": _largest(memory)}
+
+    def _pressure(self) -> str:
+        true = [_SHORT[name] for name, condition in self._conditions.items() if condition.status == TRUE]
+        if true:
+            return ",".join(true)
+        return "none" if all(condition.status == FALSE for condition in self._conditions.values()) else "unknown"
+
+
+def true_conditions(status: Mapping[str, Any]) -> frozenset[str]:
+    """Return the types of the conditions that are true in a status; a report that changes them is urgent."""
+    return frozenset(entry["type"] for entry in status.get("conditions") or () if entry["status"] == TRUE)
+
+
+def _largest(consumers: list[tuple[int, str, str]]) -> list[str]:
+    ranked = sorted((consumer for consumer in consumers if consumer[0] > 0), key=lambda consumer: (-consumer[0], consumer[1]))
+    return [f"{name} {amount}" for _value, name, amount in ranked[:TOP]]
+
+
+def _name(container: Container) -> str:
+    name = f"{container.namespace}/{container.pod}/{container.name}"
+    if len(name) <= NAME_LENGTH:
+        return name
+    half = (NAME_LENGTH - 2) // 2
+    return f"{name[:half]}..{name[-half:]}"
+
+
+def _window_figures(window: Window, now: float) -> dict[str, int | None]:
+    return {
+        "avg1m": _rounded(window.average(MINUTE, now)),
+        "avg5m": _rounded(window.average(FIVE_MINUTES, now)),
+        "p95": _rounded(window.percentile(95, FIVE_MINUTES, now)),
+    }
+
+
+def _filesystem(filesystem: Filesystem) -> dict[str, Any]:
+    return {
+        "roles": list(filesystem.roles),
+        "mountpoint": filesystem.mountpoint,
+        "capacityBytes": filesystem.capacity,
+        "usedBytes": filesystem.used,
+        "availableBytes": filesystem.available,
+        "inodes": filesystem.inodes,
+        "inodesUsed": filesystem.inodes_used,
+    }
+
+
+def _disk_percent(filesystem: Filesystem) -> int | None:
+    """Return the used share as df does: of what is not reserved for root, rounded up."""
+    if filesystem.used is None or filesystem.available is None or filesystem.used + filesystem.available <= 0:
+        return None
+    return ceil(100 * filesystem.used / (filesystem.used + filesystem.available))
+
+
+def _count(containers: tuple[Container, ...] | None) -> dict[str, int]:
+    if containers is None:
+        return {}
+    tally = Tally(container.state for container in containers)
+    return {state: tally[state] for state in _STATES}
+
+
+def _pressure(host: HostReading) -> tuple[tuple[str, float | None], ...]:
+    return ("cpu", host.pressure.cpu), ("memory", host.pressure.memory), ("io", host.pressure.io)
+
+
+def _percent(value: float | None, whole: float | None) -> float | None:
+    return None if value is None or not whole else 100 * value / whole
+
+
+def _rounded(value: float | None) -> int | None:
+    return None if value is None else round(value)
+
+
+def _without_unknown(value: Any) -> Any:
+    """Leave out what is None, and objects of which nothing is known; a list that is empty is a fact and stays."""
+    if isinstance(value, dict):
+        kept = {key: _without_unknown(item) for key, item in value.items()}
+        return {key: item for key, item in kept.items() if item is not None and item != {}}
+    if isinstance(value, list):
+        return [_without_unknown(item) for item in value]
+    return value
