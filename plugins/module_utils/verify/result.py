@@ -39,6 +39,10 @@ class Result:
         The two readings that were compared.
     hint : str
         What to look at next; empty for a success.
+    tolerance : str
+        How far apart the readings may be; empty if they must be equal or nothing is measured.
+    sources : tuple of str
+        Where the readings came from.
     """
 
     check: str
@@ -47,15 +51,17 @@ class Result:
     expected: str = ""
     observed: str = ""
     hint: str = ""
+    tolerance: str = ""
+    sources: tuple[str, ...] = ()
 
     @property
     def group(self) -> str:
         """The part of the check's name before the dot."""
         return self.check.partition(".")[0]
 
-    def to_dict(self) -> dict[str, str]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the result as plain data, for JSON and for module results."""
-        return asdict(self)
+        return {**asdict(self), "sources": list(self.sources)}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Result:
@@ -71,7 +77,8 @@ class Result:
             raise ValueError(f"a check's result lacks {', '.join(missing)}: {dict(data)}")
         if data["status"] not in STATUSES:
             raise ValueError(f"{data['status']!r} is not a status; known are {', '.join(STATUSES)}")
-        return cls(**{key: str(data.get(key, "")) for key in cls.__dataclass_fields__})
+        texts = {key: str(data.get(key, "")) for key in cls.__dataclass_fields__ if key != "sources"}
+        return cls(**texts, sources=tuple(str(source) for source in data.get("sources") or ()))
 
 
 def compare(check: str, node: str, expected: str, observed: str | None, hint: str, error: str = "") -> Result:
@@ -105,6 +112,12 @@ def verdict(results: Iterable[Result], scope: Collection[str]) -> str:
     A failure or an unknown in scope fails, a warning does not. No results at all fail too.
     """
     return "pass" if worst(result.status for result in judged(results, scope)) in (OK, WARN) else "fail"
+
+
+def lines(results: Iterable[Result]) -> list[str]:
+    """Return a line for each result that is not ok, the worst first."""
+    bad = sorted((result for result in results if result.status != OK), key=lambda result: -_RANK[result.status])
+    return [f"{result.status} {result.check}: expected {result.expected}; observed {result.observed}" for result in bad]
 
 
 def counts(results: Iterable[Result]) -> dict[str, int]:

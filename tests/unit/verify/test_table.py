@@ -165,7 +165,7 @@ def test_json() -> None:
     data = json.loads(as_json(report(Result("a.b", "w1", OK, "x", "y"), Result("a.b", "w2", FAIL))))
     assert data["verdict"] == "pass"
     assert data["summary"] == {"ok": 1, "warn": 0, "fail": 0, "unknown": 0}
-    assert data["checks"][1] == {"check": "a.b", "node": "w2", "status": "fail", "expected": "", "observed": "", "hint": ""}
+    assert data["checks"][1] == {"check": "a.b", "node": "w2", "status": "fail", "expected": "", "observed": "", "hint": "", "tolerance": "", "sources": []}
     assert data["nodes"][0]["runtime"] == "containerd 2.4.2"
 
 

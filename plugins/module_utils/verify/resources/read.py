@@ -1,0 +1,365 @@
+# Copyright: Nodewise authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Read a node from both ends; everything that does input and output for the checks."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ...api.client import Answer, ApiClient
+from ...api.kubeconfig import Credentials, read_kubeconfig
+from ...cri.client import CriClient
+from ...cri.model import RuntimeReading
+from ...cri.readings import read_runtime
+from ...errors import NodewiseError
+from ...files import read_text
+from ...kubelet.health import KUBECONFIG
+from ...kubelet.legacy import gone_flags
+from ...kubelet.merge import load, union
+from ...node.model import HostReading
+from ...node.readings import read_host
+from ...report import schema
+from ...systemd.systemctl import Systemd
+from ..api import Reading
+from .checks import wait_for_another
+from .identity import NODE_USER
+from .kubelet_api import KubeletClient
+from .reading import Attempt, Clock, Look, NodeReading, Tolerances
+
+REPORTER_UNIT = "nodewise-reporter.service"
+_CONFIG = "/var/lib/kubelet/config.yaml"
+_ENVIRONMENT_FILES = ("/var/lib/kubelet/kubeadm-flags.env", "/etc/default/kubelet", "/etc/sysconfig/kubelet")
+_MACHINE_ID = "/etc/machine-id"
+_SYSTEM_UUID = "/sys/class/dmi/id/product_uuid"
+_CGROUPS = "/sys/fs/cgroup"
+_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is to be read, and how.
+
+    Parameters
+    ----------
+    name : str
+        Name that the node shall have; empty means the one under which its kubelet speaks.
+    topics : collection of str
+        Topics of the checks that will be made.
+    window : float
+        Seconds between two looks; 0 looks once.
+    cri_socket : str
+        The runtime's socket.
+    kubeconfig : str
+        For the API server; empty means the node's own.
+    token : str
+        Bearer token to use instead of the credentials in it.
+    reporter_required : bool
+        Whether the reporter's absence is a failure.
+    """
+
+    name: str
+    topics: Collection[str]
+    window: float
+    cri_socket: str
+    kubeconfig: str = ""
+    token: str = field(default="", repr=False)
+    reporter_required: bool = True
+    node_kubeconfig: str = KUBECONFIG
+
+
+def read_node(options: Options, tolerances: Tolerances, sleep: Callable[[float], None] = time.sleep) -> NodeReading:
+    """Read a node: once what stays, then look at it once or, for a window or in doubt, again.
+
+    Raises
+    ------
+    NodewiseError
+        The host is no node (it has no kubelet.conf), or the kubeconfig given cannot be used.
+    """
+    own = ApiClient(options.node_kubeconfig, _SECONDS)
+    given, credentials = _given(options)
+    with ThreadPoolExecutor(8) as pool:
+        config_file, gone = _files(options.topics)
+        kubelet = _kubelet(credentials, config_file)
+        configz = pool.submit(lambda: _configz(kubelet))
+        others: dict[str, Future[Reading]] = {
+            "machine_id": pool.submit(_text, _MACHINE_ID),
+            "system_uuid": pool.submit(_text, _SYSTEM_UUID),
+            "kubepods": pool.submit(_taken, lambda: kubepods_driver(_CGROUPS)),
+            "reporter": pool.submit(_taken, _reporter_state),
+        }
+        runtime = _Runtime(options.cri_socket)
+        review = _ask(own, "POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", _REVIEW)
+        identity = replace(review, value=review.value["status"]["userInfo"]["username"]) if not review.error else review
+        true_name = str(identity.value).removeprefix(NODE_USER) if not identity.error and str(identity.value).startswith(NODE_USER) else options.name
+        foreign = identity if identity.error and not identity.status else _foreign(own, true_name)
+        clock = _Clock()
+        looks = [_look(pool, given or own, kubelet, runtime, true_name, clock)]
+        reading = NodeReading(
+            options.name or true_name,
+            looks,
+            identity=identity,
+            config_file=config_file,
+            gone_flags=gone,
+            foreign=foreign,
+            reporter_required=options.reporter_required,
+            configz=configz.result(),
+            clock=clock.reading,
+            **{name: future.result() for name, future in others.items()},
+        )
+        if options.window > 0:
+            sleep(options.window)
+            looks.append(_look(pool, given or own, kubelet, runtime, true_name, clock))
+        while (until := wait_for_another(reading, tolerances, options.topics)) > 0:
+            sleep(max(looks[0].at + until - time.time(), 0.1))
+            looks.append(_look(pool, given or own, kubelet, runtime, true_name, clock))
+        runtime.close()
+    return replace(reading, clock=clock.reading)
+
+
+_REVIEW = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+
+
+def _given(options: Options) -> tuple[ApiClient | None, Credentials]:
+    """Return a client with the credentials given, and those; without any, none and the node's own."""
+    credentials = read_kubeconfig(options.kubeconfig or options.node_kubeconfig)
+    if options.token:
+        credentials = replace(credentials, token=options.token, certificate="", key="")
+        return _token_client(credentials), credentials
+    return (ApiClient(options.kubeconfig, _SECONDS) if options.kubeconfig else None), credentials
+
+
+def _token_client(credentials: Credentials) -> ApiClient:
+    """Return a client from a kubeconfig that exists in memory only, as long as this process does."""
+    document = {
+        "current-context": "verify",
+        "contexts": [{"name": "verify", "context": {"cluster": "verify", "user": "verify"}}],
+        "clusters": [
+            {
+                "name": "verify",
+                "cluster": {"server": credentials.server, "certificate-authority-data": base64.b64encode(credentials.authority.encode()).decode()},
+            }
+        ],
+        "users": [{"name": "verify", "user": {"token": credentials.token}}],
+    }
+    descriptor = os.memfd_create("nodewise-verify")
+    os.write(descriptor, json.dumps(document).encode())
+    return ApiClient(f"/proc/self/fd/{descriptor}", _SECONDS)
+
+
+class _Clock:
+    """The host's clock against the server's, from whichever answer came fastest."""
+
+    def __init__(self) -> None:
+        self.reading = Reading(error="the API server's answers had no Date")
+
+    def see(self, answer: Answer) -> None:
+        """Look at an answer's date."""
+        if answer.skew is not None and (self.reading.error or answer.seconds < self.reading.value.round_trip):
+            self.reading = Reading(Clock(answer.skew, answer.seconds))
+
+
+class _Runtime:
+    """The container runtime, or why it cannot be asked."""
+
+    def __init__(self, socket: str) -> None:
+        self._client: CriClient | None = None
+        self._error = ""
+        try:
+            self._client = CriClient(socket)
+        except NodewiseError as error:
+            self._error = error.message
+
+    def read(self) -> tuple[RuntimeReading | None, str]:
+        """Return a reading, or None and the reason."""
+        return (None, self._error) if self._client is None else (read_runtime(self._client, _SECONDS), "")
+
+    def close(self) -> None:
+        """End the connection."""
+        if self._client is not None:
+            self._client.close()
+
+
+def _look(pool: ThreadPoolExecutor, api: ApiClient, kubelet: KubeletClient | Reading, runtime: _Runtime, name: str, clock: _Clock) -> Look:
+    at = time.time()
+    summary = pool.submit(lambda: kubelet if isinstance(kubelet, Reading) else kubelet.get("/stats/summary"))
+    said = pool.submit(runtime.read)
+    host: Future[HostReading] = pool.submit(read_host)
+    objects: dict[str, Reading] = {}
+    silent: Reading | None = None
+    for key, path in _PATHS.items():
+        # A server that does not answer is asked once, not four times.
+        objects[key] = silent or _ask(api, "GET", path.format(name), clock=clock)
+        if objects[key].error and not objects[key].status:
+            silent = objects[key]
+    return Look(at, host.result(), *said.result(), summary=summary.result(), **objects)
+
+
+_PATHS: Mapping[str, str] = {
+    "node": "/api/v1/nodes/{}",
+    "lease": "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/{}",
+    "report": schema.PATH + "/{}",
+    "metrics": "/apis/metrics.k8s.io/v1beta1/nodes/{}",
+}
+
+
+def _ask(api: ApiClient, method: str, path: str, body: Any = None, clock: _Clock | None = None) -> Reading:
+    try:
+        answer = api.request(method, path, body)
+        if clock is not None:
+            clock.see(answer)
+        if not answer.ok:
+            return Reading(error=f"HTTP {answer.status} {answer.message}", status=answer.status)
+        return Reading(answer.value(), "", answer.status)
+    except NodewiseError as error:
+        return Reading(error=error.message)
+    except ValueError as error:
+        return Reading(error=f"{path}: the answer is no JSON ({error})")
+
+
+def _foreign(own: ApiClient, name: str) -> Reading:
+    """Try, as a dry run, to create a report under another name with the node's own credentials."""
+    body = {"apiVersion": schema.API_VERSION, "kind": schema.KIND, "metadata": {"name": f"{name}-of-another-node"}}
+    try:
+        answer = own.request("POST", f"{schema.PATH}?dryRun=All", body)
+    except NodewiseError as error:
+        return Reading(error=error.message)
+    return Reading(Attempt(answer.status, answer.message))
+
+
+def _kubelet(credentials: Credentials, config_file: Reading) -> KubeletClient | Reading:
+    try:
+        return KubeletClient(credentials, {} if config_file.error else config_file.value, _SECONDS)
+    except NodewiseError as error:
+        return Reading(error=error.message)
+
+
+def _configz(kubelet: KubeletClient | Reading) -> Reading:
+    found = kubelet if isinstance(kubelet, Reading) else kubelet.get("/configz")
+    return found if found.error else _taken(lambda: found.value["kubeletconfig"])
+
+
+def _taken(take: Callable[[], Any]) -> Reading:
+    try:
+        return Reading(take())
+    except NodewiseError as error:
+        return Reading(error=error.message)
+    except OSError as error:
+        return Reading(error=f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
+    except (KeyError, TypeError, ValueError) as error:
+        return Reading(error=f"not understood ({type(error).__name__}: {error})")
+
+
+def _text(path: str) -> Reading:
+    return _taken(lambda: _existing(path).strip())
+
+
+def _existing(path: str) -> str:
+    text = read_text(path)
+    if text is None:
+        raise NodewiseError(f"{path} does not exist")
+    return text
+
+
+def _reporter_state() -> str:
+    status = Systemd().status(REPORTER_UNIT)
+    return "not-found" if status.load == "not-found" else status.active
+
+
+def _kubelet_unit() -> Mapping[str, str]:
+    """Return what systemd says of the kubelet's unit: main process, files, environment files; nothing without systemd."""
+    properties = "MainPID,FragmentPath,DropInPaths,EnvironmentFiles"
+    try:
+        done = subprocess.run(["systemctl", "show", "kubelet.service", f"--property={properties}"], capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return {}
+    found: dict[str, str] = {}
+    for name, _equals, value in (line.partition("=") for line in done.stdout.splitlines()):
+        # EnvironmentFiles comes once for each file.
+        found[name] = f"{found[name]} {value}" if name in found else value
+    return found
+
+
+def _files(topics: Collection[str]) -> tuple[Reading, Reading]:
+    """Return the kubelet's configuration on disk, and a line for each flag that it no longer has."""
+    unit = _kubelet_unit()
+    arguments = _command_line(unit.get("MainPID", "0"))
+    config = _taken(lambda: configuration_on_disk(arguments.get("config", _CONFIG), arguments.get("config-dir", "")))
+    if "flags" not in topics:
+        return config, Reading([])
+    named = [word for key in ("FragmentPath", "DropInPaths", "EnvironmentFiles") for word in unit.get(key, "").split() if word.startswith("/")]
+    paths = dict.fromkeys([*named, *_ENVIRONMENT_FILES])
+    return config, _taken(lambda: [f"{path}: {line}" for path in paths for line in gone_flags(read_text(path) or "")])
+
+
+def _command_line(pid: str) -> dict[str, str]:
+    try:
+        with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as handle:
+            words = handle.read().split("\0")
+    except OSError:
+        return {}
+    return {name.lstrip("-"): value for name, equals, value in (word.partition("=") for word in words) if equals and name.startswith("--")}
+
+
+def configuration_on_disk(path: str, folder: str) -> dict[str, Any]:
+    """Return the kubelet's configuration file with the drop-ins of its folder, which are laid over it in the order of their names.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    folder : str
+        C(--config-dir), or empty.
+
+    Raises
+    ------
+    NodewiseError
+        One of them is missing or no YAML mapping.
+    OSError
+        One of them cannot be read.
+    """
+    found = load(_existing(path), path)
+    if folder:
+        for name in sorted(os.listdir(folder)):
+            if name.endswith(".conf"):
+                found = union(found, load(_existing(os.path.join(folder, name)), name))
+    return found
+
+
+def kubepods_driver(root: str) -> str:
+    """Return the cgroup driver by the name of the cgroup that holds the pods' processes.
+
+    Parameters
+    ----------
+    root : str
+        Where the cgroups are mounted; cgroup v1 has a folder for each controller in it.
+
+    Raises
+    ------
+    NodewiseError
+        No pod's process is in either.
+    """
+    tree = os.path.join(root, "memory") if os.path.isdir(os.path.join(root, "memory")) else root
+    found = [driver for driver, name in (("systemd", "kubepods.slice"), ("cgroupfs", "kubepods")) if _has_processes(os.path.join(tree, name))]
+    if not found:
+        raise NodewiseError(f"no pod's process is in {tree}/kubepods.slice or {tree}/kubepods")
+    return " and ".join(found)
+
+
+def _has_processes(folder: str) -> bool:
+    for place, _folders, files in os.walk(folder):
+        if "cgroup.procs" in files:
+            try:
+                if read_text(os.path.join(place, "cgroup.procs")):
+                    return True
+            except OSError:  # the cgroup is gone, or is threaded
+                continue
+    return False

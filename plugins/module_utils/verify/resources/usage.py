@@ -1,0 +1,329 @@
+# Copyright: Nodewise authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is used, by both ends' own counters: containers, memory, CPU, filesystems."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from ...cri.model import Container
+from ...kube.quantity import parse_quantity
+from ..result import FAIL, OK, UNKNOWN, WARN, Result
+from .identity import seconds_of
+from .reading import Look, NodeReading, Tolerances, mebibytes, millicores
+
+Name = tuple[str, str, str]
+"""Namespace, pod and name of a container."""
+
+_NAMED = 3
+"""How many containers a result names at most."""
+
+
+def running(look: Look) -> dict[Name, Container]:
+    """Return the containers that the runtime says are running; there must be a reading of it."""
+    found = look.runtime.containers if look.runtime is not None else None
+    return {(item.namespace, item.pod, item.name): item for item in found or () if item.state == "running"}
+
+
+def summarised(summary: Mapping[str, Any]) -> dict[Name, Mapping[str, Any]]:
+    """Return the containers of the kubelet's Summary."""
+    return {
+        (pod["podRef"]["namespace"], pod["podRef"]["name"], container["name"]): container
+        for pod in summary.get("pods") or []
+        for container in pod.get("containers") or []
+    }
+
+
+def containers(reading: NodeReading, _tolerances: Tolerances) -> list[Result]:
+    """The same containers run, by the runtime and by the kubelet; and as many as the report says.
+
+    A difference counts only if it is the same in two looks: containers come and go.
+    """
+    check, expected, look = "containers", "the runtime and the kubelet know the same running containers", reading.last
+    sources = ("CRI ListContainers", "Summary")
+    missing = reading.no_runtime(check, expected, look, sources) or reading.unreadable(check, expected, look.summary, sources=sources)
+    results = [missing] if missing is not None else [_same_containers(reading, expected, sources)]
+    if not look.report.error and look.runtime is not None and look.runtime.containers is not None:
+        results += _reported_containers(reading, look)
+    return results
+
+
+def _same_containers(reading: NodeReading, expected: str, sources: tuple[str, ...]) -> Result:
+    differences = [_differing(look) for look in reading.looks if look.runtime is not None and look.runtime.containers is not None and not look.summary.error]
+    last = differences[-1]
+    if not any(last):
+        return reading.result("containers", OK, expected, f"{len(running(reading.last))} containers", sources=sources)
+    only_runtime, only_kubelet = last
+    parts = [f"only the {who} knows {_names(names)}" for who, names in (("runtime", only_runtime), ("kubelet", only_kubelet)) if names]
+    lasting = len(differences) > 1 and differences[-2] == last
+    observed = "; ".join(parts) + ("" if lasting else " (not the same in two looks)")
+    return reading.result("containers", FAIL if lasting else UNKNOWN, expected, observed, sources=sources, hint="crictl ps; journalctl -u kubelet")
+
+
+def differ(look: Look) -> bool:
+    """Whether runtime and kubelet name different containers; False if one of them names none."""
+    return look.runtime is not None and look.runtime.containers is not None and not look.summary.error and any(_differing(look))
+
+
+def _differing(look: Look) -> tuple[frozenset[Name], frozenset[Name]]:
+    own, kubelet = running(look).keys(), summarised(look.summary.value).keys()
+    return frozenset(own - kubelet), frozenset(kubelet - own)
+
+
+def _names(names: frozenset[Name]) -> str:
+    shown = ["/".join(name) for name in sorted(names)]
+    return ", ".join(shown[:_NAMED]) + (f" and {len(shown) - _NAMED} more" if len(shown) > _NAMED else "")
+
+
+def _reported_containers(reading: NodeReading, look: Look) -> list[Result]:
+    said = look.report.value["status"].get("containers", {}).get("running")
+    if said is None:
+        return []
+    counted = len(running(look))
+    # What came or went since the sample explains a difference, and what is gone cannot be seen any more.
+    hint = "the report's sample is older than this look; verify again"
+    sources = ("NodeReport.status.containers", "CRI ListContainers")
+    return [reading.result("containers.report", OK if said == counted else WARN, str(counted), str(said), sources=sources, hint=hint)]
+
+
+def memory(reading: NodeReading, tolerances: Tolerances) -> list[Result]:
+    """Working sets: the containers' by CRI and Summary, the node's by host, Summary, metrics API and report."""
+    look = reading.last
+    return [_containers_memory(reading, look, tolerances), _node_memory(reading, look, tolerances), *_sampled_memory(reading, look, tolerances)]
+
+
+def _memory_tolerance(tolerances: Tolerances, bytes_: float, count: int) -> float:
+    return max(bytes_ * tolerances.memory_percent / 100, tolerances.memory_bytes * math.sqrt(max(count, 1)))
+
+
+def _containers_memory(reading: NodeReading, look: Look, tolerances: Tolerances) -> Result:
+    check, expected, sources = "memory.containers", "the same sum of working sets", ("CRI working_set_bytes", "Summary workingSetBytes")
+    missing = reading.no_runtime(check, expected, look, sources) or reading.unreadable(check, expected, look.summary, sources=sources)
+    if missing is not None:
+        return missing
+    kubelet = {name: item.get("memory", {}).get("workingSetBytes") for name, item in summarised(look.summary.value).items()}
+    pairs = [(own.working_set_bytes, kubelet[name]) for name, own in running(look).items() if kubelet.get(name) is not None]
+    known = [(own, other) for own, other in pairs if own is not None]
+    if not known:
+        hint = "no container has a working set on both sides: /sys/fs/cgroup, the cgroup driver"
+        return reading.result(check, UNKNOWN, expected, "nothing to compare", sources=sources, hint=hint)
+    own, other = sum(pair[0] for pair in known), sum(pair[1] for pair in known)
+    limit = _memory_tolerance(tolerances, other, len(known))
+    hint = "the runtime or the kubelet reads another cgroup than the container's: cgroup driver, /proc/PID/cgroup"
+    observed = f"{mebibytes(own)} of {len(known)} containers"
+    return reading.result(check, OK if abs(own - other) <= limit else FAIL, mebibytes(other), observed, mebibytes(limit), sources, hint)
+
+
+def _node_memory(reading: NodeReading, look: Look, tolerances: Tolerances) -> Result:
+    check, expected, sources = "memory.node", "the same working set", ("host", "Summary node.memory")
+    missing = reading.unreadable(check, expected, look.summary, sources=sources)
+    if missing is not None:
+        return missing
+    own, other = look.host.memory.working_set, look.summary.value.get("node", {}).get("memory", {}).get("workingSetBytes")
+    if own is None or other is None:
+        observed = "; ".join(look.host.errors) or "the kubelet gives no working set"
+        return reading.result(check, UNKNOWN, expected, f"could not be read: {observed}", sources=sources, hint="/proc/meminfo; /sys/fs/cgroup")
+    limit = _memory_tolerance(tolerances, other, len(running(look)))
+    hint = "the kubelet's figure is another cgroup's than the host's root"
+    return reading.result(check, OK if abs(own - other) <= limit else FAIL, mebibytes(other), mebibytes(own), mebibytes(limit), sources, hint)
+
+
+def _sampled_memory(reading: NodeReading, look: Look, tolerances: Tolerances) -> list[Result]:
+    """Figures with a time of their own. A sample that is too old is not compared, and its source is not named."""
+    own = look.host.memory.working_set
+    if own is None:
+        return []
+    results = []
+    for part, source, at, figure in _samples(look):
+        if figure is None or abs(look.at - at) > tolerances.sample_seconds:
+            continue
+        limit = _memory_tolerance(tolerances, own, len(running(look)))
+        # Memory moves between two samples, so this is a warning only.
+        status, observed = OK if abs(figure - own) <= limit else WARN, f"{mebibytes(figure)}, {look.at - at:.0f} s ago"
+        hint = "verify again: it was measured at another time"
+        results.append(reading.result(f"memory.{part}", status, mebibytes(own), observed, mebibytes(limit), (source, "host"), hint))
+    return results
+
+
+def _samples(look: Look) -> list[tuple[str, str, float, float | None]]:
+    samples: list[tuple[str, str, float, float | None]] = []
+    if not look.metrics.error:
+        value = float(parse_quantity(look.metrics.value["usage"]["memory"]))
+        samples.append(("metrics-api", "NodeMetrics.usage.memory", seconds_of(look.metrics.value["timestamp"]), value))
+    if not look.report.error:
+        status = look.report.value["status"]
+        samples.append(("report", "NodeReport.status.memoryBytes", seconds_of(status["observedAt"]), status.get("memoryBytes", {}).get("workingSet")))
+    return samples
+
+
+def cpu(reading: NodeReading, tolerances: Tolerances) -> list[Result]:
+    """CPU by cumulative counters only, over the window between the first and the last look; no momentary rate of anyone is used."""
+    if len(reading.looks) < 2:
+        hint = "give a window of some seconds"
+        return [reading.result("cpu", UNKNOWN, "the same counters over a window", "there was no window", hint=hint)]
+    return [_node_cpu(reading, tolerances), _containers_cpu(reading), *_sampled_cpu(reading, tolerances)]
+
+
+def _rate(before: tuple[float, float], after: tuple[float, float]) -> float | None:
+    """Return cores from two (seconds, core seconds); None if the counter is not younger, or fell."""
+    seconds, used = after[0] - before[0], after[1] - before[1]
+    return used / seconds if seconds > 0 and used >= 0 else None
+
+
+def _kubelet_cpu(look: Look) -> tuple[float, float] | None:
+    found = look.summary.value.get("node", {}).get("cpu", {})
+    if "usageCoreNanoSeconds" not in found:
+        return None
+    return seconds_of(found["time"]), found["usageCoreNanoSeconds"] / 1e9
+
+
+def _node_cpu(reading: NodeReading, tolerances: Tolerances) -> Result:
+    check, expected, sources = "cpu.node", "the same rate of the same counter", ("host's cumulative CPU time", "Summary usageCoreNanoSeconds")
+    first, last = reading.looks[0], reading.last
+    missing = reading.unreadable(check, expected, first.summary, last.summary, sources=sources)
+    if missing is not None:
+        return missing
+    one, two = first.host.cpu, last.host.cpu
+    kubelet_one, kubelet_two = _kubelet_cpu(first), _kubelet_cpu(last)
+    if one is None or two is None or kubelet_one is None or kubelet_two is None:
+        observed = "; ".join(last.host.errors) or "the kubelet gives no CPU time of the node"
+        return reading.result(check, UNKNOWN, expected, f"could not be read: {observed}", sources=sources, hint="/proc/stat; /sys/fs/cgroup")
+    own = _rate((one.monotonic / 1e9, one.core_nanoseconds / 1e9), (two.monotonic / 1e9, two.core_nanoseconds / 1e9))
+    other = _rate(kubelet_one, kubelet_two)
+    if own is None or other is None:
+        who = "host's" if own is None else "kubelet's"
+        hint = "a window of more than the kubelet's housekeeping interval (10 s), or look at what set the counter back"
+        return reading.result(check, UNKNOWN, expected, f"the {who} counter did not go on", sources=sources, hint=hint)
+    # The windows do not begin and end at the same moment; in between the node can have used all its CPUs, or none.
+    apart = abs(kubelet_one[0] - one.timestamp / 1e9) + abs(kubelet_two[0] - two.timestamp / 1e9)
+    seconds = (two.monotonic - one.monotonic) / 1e9
+    limit = max(other * tolerances.cpu_percent / 100, tolerances.cpu_millicores / 1000) + apart / seconds * (last.host.cpus or 1)
+    observed = f"{millicores(own)} over {seconds:.1f} s"
+    hint = "the kubelet's figure is another cgroup's than the host's root"
+    return reading.result(check, OK if abs(own - other) <= limit else FAIL, millicores(other), observed, millicores(limit), sources, hint)
+
+
+def _sampled_cpu(reading: NodeReading, tolerances: Tolerances) -> list[Result]:
+    """Rates of others, over windows of their own: the report's now and averages span a range, and the tolerance is three times as wide."""
+    one, two, look = reading.looks[0].host.cpu, reading.last.host.cpu, reading.last
+    own = None if one is None or two is None else _rate((one.monotonic, one.core_nanoseconds), (two.monotonic, two.core_nanoseconds))
+    if own is None:
+        return []
+    samples = []
+    if not look.metrics.error:
+        samples.append(("metrics-api", "NodeMetrics.usage.cpu", look.metrics.value["timestamp"], [float(parse_quantity(look.metrics.value["usage"]["cpu"]))]))
+    if not look.report.error:
+        status = look.report.value["status"]
+        rates = [value / 1000 for key, value in status.get("cpuMillicores", {}).items() if key != "allocatable"]
+        samples.append(("report", "NodeReport.status.cpuMillicores", status["observedAt"], rates))
+    results = []
+    for part, source, at, rates in samples:
+        age = look.at - seconds_of(at)
+        if not rates or abs(age) > tolerances.sample_seconds:
+            continue
+        limit = 3 * max(own * tolerances.cpu_percent / 100, tolerances.cpu_millicores / 1000)
+        good = min(rates) - limit <= own <= max(rates) + limit
+        observed = f"{' to '.join(millicores(rate) for rate in sorted({min(rates), max(rates)}))}, {age:.0f} s ago"
+        # Load moves between two windows, so this is a warning only.
+        hint = "verify again: it was measured at another time"
+        results.append(reading.result(f"cpu.{part}", OK if good else WARN, millicores(own), observed, millicores(limit), (source, "host"), hint))
+    return results
+
+
+def _containers_cpu(reading: NodeReading) -> Result:
+    """The kubelet reads a container's counter every 10 to 15 s, the runtime when it is asked: different moments of one counter.
+
+    So for each container the kubelet's value must lie where the runtime's can have been: not above a later value, not below an earlier
+    one, and not further from it than all CPUs could have worked in between.
+    """
+    check, expected = "cpu.containers", "each container's counter is one and the same"
+    sources = ("CRI usage_core_nano_seconds", "Summary usageCoreNanoSeconds")
+    first, last = reading.looks[0], reading.last
+    missing = reading.no_runtime(check, expected, first, sources) or reading.no_runtime(check, expected, last, sources)
+    missing = missing or reading.unreadable(check, expected, last.summary, sources=sources)
+    if missing is not None:
+        return missing
+    kubelet, earlier = summarised(last.summary.value), running(first)
+    compared, bad = 0, []
+    for name, container in running(last).items():
+        own, said = container.cpu, kubelet.get(name, {}).get("cpu", {})
+        if own is None or "usageCoreNanoSeconds" not in said:
+            continue
+        compared += 1
+        points = [own]
+        before = earlier.get(name)
+        if before is not None and before.key == container.key and before.cpu is not None:
+            points.append(before.cpu)
+        at, value = seconds_of(said["time"]), said["usageCoreNanoSeconds"] / 1e9
+        if not all(_possible(at, value, point.timestamp / 1e9, point.value / 1e9, last.host.cpus or math.inf) for point in points):
+            bad.append(f"{'/'.join(name)} (kubelet {value:.2f} s at {at:.1f}, runtime {own.value / 1e9:.2f} s at {own.timestamp / 1e9:.1f})")
+    if not compared:
+        hint = "no container has a CPU counter on both sides: /sys/fs/cgroup, the cgroup driver"
+        return reading.result(check, UNKNOWN, expected, "nothing to compare", sources=sources, hint=hint)
+    observed = f"{len(bad)} of {compared} containers differ: {', '.join(bad[:_NAMED])}" if bad else f"{compared} containers"
+    hint = "the runtime or the kubelet reads another cgroup than the container's: cgroup driver, /proc/PID/cgroup"
+    return reading.result(check, FAIL if bad else OK, expected, observed, "what all CPUs can do between the two moments", sources, hint)
+
+
+def _possible(at: float, value: float, other_at: float, other_value: float, cpus: float) -> bool:
+    seconds, used = at - other_at, value - other_value
+    if seconds < 0:
+        seconds, used = -seconds, -used
+    # Both stamp a value a little before or after they read it, and an affinity is no limit for what ran before it was set.
+    slack = 0.1
+    return -slack * cpus <= used <= (seconds + slack) * cpus
+
+
+def filesystems(reading: NodeReading, tolerances: Tolerances) -> list[Result]:
+    """The host's statvfs against the kubelet's figures, for each filesystem; and the report's capacities."""
+    look = reading.last
+    results = []
+    for part, role, path in (("node", "node", ("fs",)), ("image", "image", ("runtime", "imageFs")), ("container", "container", ("runtime", "containerFs"))):
+        results += _filesystem(reading, look, tolerances, part, role, path)
+    if not look.report.error:
+        results += _reported_filesystems(reading, look)
+    return results
+
+
+def _filesystem(reading: NodeReading, look: Look, tolerances: Tolerances, part: str, role: str, path: tuple[str, ...]) -> list[Result]:
+    check, expected, sources = f"filesystems.{part}", "the same filesystem", ("statvfs", f"Summary node.{'.'.join(path)}")
+    own = next((item for item in look.host.filesystems if role in item.roles), None)
+    if look.summary.error:
+        missing = reading.unreadable(check, expected, look.summary, sources=sources)
+        return [missing] if missing is not None else []
+    said: Any = look.summary.value.get("node", {})
+    for key in path:
+        said = (said or {}).get(key)
+    if own is None:
+        # The host's reading has no filesystem of its own for containers unless the runtime names one.
+        if role == "container":
+            return []
+        reason = "; ".join(look.host.errors) or "the runtime did not say where it is"
+        return [reading.result(check, UNKNOWN, expected, f"could not be read: {reason}", sources=sources, hint="df; crictl imagefsinfo")]
+    if own.capacity is None or own.available is None or not said or "capacityBytes" not in said:
+        reason = own.error or "the kubelet gives no figures of it"
+        return [reading.result(check, UNKNOWN, expected, f"could not be read: {reason}", sources=sources, hint=f"df {own.mountpoint}")]
+    limit = max(own.capacity * tolerances.filesystem_percent / 100, tolerances.filesystem_bytes)
+    good = own.capacity == said["capacityBytes"] and abs(own.available - said.get("availableBytes", 0)) <= limit
+    observed = f"{mebibytes(said.get('availableBytes', 0))} of {mebibytes(said['capacityBytes'])} available (kubelet)"
+    expected = f"{mebibytes(own.available)} of {mebibytes(own.capacity)} available on {own.mountpoint}"
+    hint = f"df {own.mountpoint}; a filesystem that was mounted after the kubelet's start is not seen: restart it"
+    tolerance = f"capacity exact, available {mebibytes(limit)}"
+    return [reading.result(check, OK if good else FAIL, expected, observed, tolerance, sources, hint)]
+
+
+def _reported_filesystems(reading: NodeReading, look: Look) -> list[Result]:
+    capacities = {role: item.capacity for item in look.host.filesystems for role in item.roles}
+    said = {role: item.get("capacityBytes") for item in look.report.value["status"].get("filesystems") or [] for role in item["roles"]}
+    known = {role: value for role, value in said.items() if value is not None and capacities.get(role) is not None}
+    if not known:
+        return []
+    differing = [role for role, value in known.items() if value != capacities[role]]
+    expected = ", ".join(f"{role} {mebibytes(capacities[role] or 0)}" for role in differing or known)
+    observed = ", ".join(f"{role} {mebibytes(known[role])}" for role in differing or known)
+    sources = ("NodeReport.status.filesystems", "statvfs")
+    hint = "a filesystem was mounted or has grown since the report; verify again after the next one"
+    return [reading.result("filesystems.report", WARN if differing else OK, expected, observed, sources=sources, hint=hint)]

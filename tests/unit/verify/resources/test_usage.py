@@ -1,0 +1,259 @@
+# Copyright: Nodewise authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Containers, memory, CPU and filesystems."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from ansible_collections.nodewise.cluster.plugins.module_utils.cri.model import Counter
+from ansible_collections.nodewise.cluster.plugins.module_utils.verify.api import Reading
+from ansible_collections.nodewise.cluster.plugins.module_utils.verify.resources import usage
+from ansible_collections.nodewise.cluster.plugins.module_utils.verify.resources.reading import Look, NodeReading, Tolerances
+from ansible_collections.nodewise.cluster.plugins.module_utils.verify.result import FAIL, OK, UNKNOWN, WARN, Result
+
+from .conftest import MIB, NOW, stamp, summary
+from .test_identity import FORBIDDEN, by_name, the
+
+Made = Callable[..., NodeReading]
+MakeLook = Callable[..., Look]
+Plain = Callable[[str], Any]
+ROOM = int(16 * MIB * math.sqrt(3))
+"""What three containers may be apart."""
+
+
+def test_a_healthy_node(made: Made, look: MakeLook) -> None:
+    reading = made(look(), look(5))
+    assert by_name(usage.containers(reading, Tolerances())) == {"containers": OK, "containers.report": OK}
+    assert by_name(usage.memory(reading, Tolerances())) == {"memory.containers": OK, "memory.node": OK, "memory.report": OK}
+    assert by_name(usage.cpu(reading, Tolerances())) == {"cpu.node": OK, "cpu.containers": OK, "cpu.report": OK}
+    assert by_name(usage.filesystems(reading, Tolerances())) == {"filesystems.node": OK, "filesystems.image": OK, "filesystems.report": OK}
+
+
+@pytest.mark.parametrize("check", [usage.containers, usage.memory, usage.cpu])
+def test_without_grpcio_the_runtimes_part_is_unknown(made: Made, look: MakeLook, check: Callable[..., list[Result]]) -> None:
+    blind = {"runtime": None, "runtime_error": "No module named 'grpc'"}
+    results = check(made(look(**blind), look(5, **blind)), Tolerances())
+    unknown = [result for result in results if result.status == UNKNOWN]
+    assert [result.observed for result in unknown] == ["the container runtime could not be asked: No module named 'grpc'"]
+
+
+@pytest.mark.parametrize("check", [usage.containers, usage.memory, usage.cpu, usage.filesystems])
+def test_without_rights_the_kubelets_part_is_unknown(made: Made, look: MakeLook, check: Callable[..., list[Result]]) -> None:
+    results = check(made(look(summary=FORBIDDEN), look(5, summary=FORBIDDEN)), Tolerances())
+    assert {result.status for result in results} == {UNKNOWN, OK}
+    assert all("nodes/stats" in result.hint for result in results if result.status == UNKNOWN)
+
+
+# -- containers ----------------------------------------------------------------------------------------------------------
+
+
+def without_web(seconds: float = 0) -> Reading:
+    changed = summary(seconds)
+    del changed["pods"][2]
+    return Reading(changed)
+
+
+def test_a_difference_must_last(made: Made, look: MakeLook) -> None:
+    once = the(usage.containers(made(look(summary=without_web())), Tolerances()), "containers")
+    assert (once.status, once.observed) == (UNKNOWN, "only the runtime knows default/web/web (not the same in two looks)")
+    twice = the(usage.containers(made(look(summary=without_web()), look(10, summary=without_web(10))), Tolerances()), "containers")
+    assert (twice.status, twice.observed) == (FAIL, "only the runtime knows default/web/web")
+    gone = the(usage.containers(made(look(summary=without_web()), look(10)), Tolerances()), "containers")
+    assert gone.status == OK
+
+
+def test_churn_is_unknown(made: Made, look: MakeLook) -> None:
+    other = summary(10)
+    del other["pods"][1]
+    assert the(usage.containers(made(look(summary=without_web()), look(10, summary=Reading(other))), Tolerances()), "containers").status == UNKNOWN
+
+
+def test_what_only_the_kubelet_knows(made: Made, look: MakeLook) -> None:
+    looks = []
+    for seconds in (0, 10):
+        one = look(seconds)
+        runtime = replace(one.runtime, containers=one.runtime.containers[1:])  # type: ignore[union-attr,index,type-var]
+        looks.append(replace(one, runtime=runtime))
+    result = the(usage.containers(made(*looks), Tolerances()), "containers")
+    assert (result.status, result.observed) == (FAIL, "only the kubelet knows kube-system/calico-node-x/calico-node")
+
+
+def test_another_count_in_the_report_is_a_warning(made: Made, look: MakeLook, plain: Plain) -> None:
+    report = plain("report")
+    report["status"]["containers"]["running"] = 4
+    assert the(usage.containers(made(look(report=Reading(report))), Tolerances()), "containers.report").status == WARN
+
+
+# -- memory --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("more", "status"), [(ROOM, OK), (-ROOM, OK), (ROOM + 1, FAIL), (-ROOM - 1, FAIL)])
+def test_containers_memory_at_its_edges(made: Made, look: MakeLook, more: int, status: str) -> None:
+    changed = summary(0)
+    changed["pods"][0]["containers"][0]["memory"]["workingSetBytes"] += more
+    result = the(usage.memory(made(look(summary=Reading(changed))), Tolerances()), "memory.containers")
+    assert result.status == status
+    assert result.tolerance == "27.7Mi"
+
+
+def test_five_percent_of_much_memory(made: Made, look: MakeLook) -> None:
+    host = look().host
+    for own, status in ((950 * MIB, OK), (950 * MIB - 1, FAIL)):
+        changed = replace(host, memory=replace(host.memory, working_set=own))
+        assert the(usage.memory(made(look(host=changed)), Tolerances()), "memory.node").status == status
+
+
+def test_a_container_without_figures_is_not_taken_for_zero(made: Made, look: MakeLook) -> None:
+    changed = summary(0)
+    del changed["pods"][0]["containers"][0]["memory"]
+    result = the(usage.memory(made(look(summary=Reading(changed))), Tolerances()), "memory.containers")
+    assert (result.status, result.observed) == (OK, "200.0Mi of 2 containers")
+    for pod in changed["pods"]:
+        pod["containers"][0].pop("memory", None)
+    result = the(usage.memory(made(look(summary=Reading(changed))), Tolerances()), "memory.containers")
+    assert (result.status, result.observed) == (UNKNOWN, "nothing to compare")
+
+
+@pytest.mark.parametrize(("age", "there"), [(30, True), (30.1, False)])
+def test_a_sample_that_is_too_old_is_not_compared(made: Made, look: MakeLook, plain: Plain, age: float, there: bool) -> None:
+    report = plain("report")
+    report["status"].update(observedAt=stamp(-age))
+    assert ("memory.report" in by_name(usage.memory(made(look(report=Reading(report))), Tolerances()))) is there
+
+
+@pytest.mark.parametrize(("used", "status"), [(1050 * MIB, OK), (1051 * MIB, WARN)])
+def test_metrics_api_memory(made: Made, look: MakeLook, used: int, status: str) -> None:
+    metrics = Reading({"timestamp": stamp(-15), "window": "15s", "usage": {"memory": f"{used // 1024}Ki", "cpu": "500m"}})
+    assert the(usage.memory(made(look(metrics=metrics)), Tolerances()), "memory.metrics-api").status == status
+
+
+# -- cpu -----------------------------------------------------------------------------------------------------------------
+
+
+def test_cpu_needs_a_window(made: Made) -> None:
+    (result,) = usage.cpu(made(), Tolerances())
+    assert (result.status, result.check) == (UNKNOWN, "resources.cpu")
+
+
+@pytest.mark.parametrize(("cores", "status"), [(0.5499, OK), (0.4501, OK), (0.5501, FAIL), (0.4499, FAIL)])
+def test_node_cpu_at_its_edges(made: Made, look: MakeLook, cores: float, status: str) -> None:
+    last = look(10)
+    used = look().host.cpu.core_nanoseconds + int(cores * 10 * 1e9)  # type: ignore[union-attr]
+    last = replace(last, host=replace(last.host, cpu=replace(last.host.cpu, core_nanoseconds=used)))  # type: ignore[type-var]
+    # 50 m each way, of 500 m.
+    result = the(usage.cpu(made(look(), last), Tolerances()), "cpu.node")
+    assert (result.status, result.tolerance) == (status, "50m")
+
+
+def test_ten_percent_of_much_cpu(made: Made, look: MakeLook) -> None:
+    wide = Tolerances(cpu_millicores=0)
+    last = look(10)
+    for cores, status in ((0.5499, OK), (0.5501, FAIL)):
+        used = look().host.cpu.core_nanoseconds + int(cores * 10 * 1e9)  # type: ignore[union-attr]
+        changed = replace(last, host=replace(last.host, cpu=replace(last.host.cpu, core_nanoseconds=used)))  # type: ignore[type-var]
+        assert the(usage.cpu(made(look(), changed), wide), "cpu.node").status == status
+
+
+def test_windows_that_are_apart_widen_the_tolerance(made: Made, look: MakeLook) -> None:
+    result = the(usage.cpu(made(look(summary=Reading(summary(-0.1))), look(10)), Tolerances()), "cpu.node")
+    # A tenth of a second in ten, of two CPUs.
+    assert (result.status, result.tolerance) == (OK, "70m")
+
+
+def test_a_counter_that_stands_still_is_unknown_not_zero(made: Made, look: MakeLook) -> None:
+    result = the(usage.cpu(made(look(), look(5, summary=Reading(summary(0)))), Tolerances()), "cpu.node")
+    assert (result.status, result.observed) == (UNKNOWN, "the kubelet's counter did not go on")
+
+
+def test_a_counter_that_fell_is_unknown(made: Made, look: MakeLook) -> None:
+    last = look(5)
+    last = replace(last, host=replace(last.host, cpu=replace(last.host.cpu, core_nanoseconds=0)))  # type: ignore[type-var]
+    result = the(usage.cpu(made(look(), last), Tolerances()), "cpu.node")
+    assert (result.status, result.observed) == (UNKNOWN, "the host's counter did not go on")
+
+
+@pytest.mark.parametrize(
+    ("value", "both", "status"),
+    [
+        # The kubelet's sample is 7 s older than the runtime's last value, 100.5 s: two CPUs can have done 14 s in between, and 0.2 s for the stamps.
+        (100.5, False, OK),
+        (86.4, False, OK),
+        (86.2, False, FAIL),
+        (100.8, False, FAIL),
+        # It is 2 s older than the runtime's first value as well, 100.0 s.
+        (95.9, True, OK),
+        (95.7, True, FAIL),
+        (100.1, True, OK),
+        (100.3, True, FAIL),
+    ],
+)
+def test_containers_cpu_at_its_edges(made: Made, look: MakeLook, value: float, both: bool, status: str) -> None:
+    changed = summary(5)
+    changed["pods"][0]["containers"][0]["cpu"]["usageCoreNanoSeconds"] = int(value * 1e9)
+    first = look()
+    if not both:
+        first = replace(first, runtime=replace(first.runtime, containers=()))  # type: ignore[type-var]
+    result = the(usage.cpu(made(first, look(5, summary=Reading(changed))), Tolerances()), "cpu.containers")
+    assert result.status == status
+    assert ("kube-system/calico-node-x/calico-node" in result.observed) is (status == FAIL)
+
+
+def test_a_container_that_started_anew_is_compared_with_its_own_life_only(made: Made, look: MakeLook) -> None:
+    first = look()
+    before = first.runtime.containers[0]  # type: ignore[union-attr,index]
+    earlier = replace(before, key=replace(before.key, id="before"), cpu=Counter(int(NOW * 1e9), int(5000e9)))
+    first = replace(first, runtime=replace(first.runtime, containers=(earlier, *first.runtime.containers[1:])))  # type: ignore[union-attr,index,type-var]
+    assert the(usage.cpu(made(first, look(5)), Tolerances()), "cpu.containers").status == OK
+
+
+@pytest.mark.parametrize(("now", "status"), [(650, OK), (651, WARN), (350, OK), (349, WARN)])
+def test_reported_cpu_is_a_warning_at_most(made: Made, look: MakeLook, plain: Plain, now: int, status: str) -> None:
+    report = plain("report")
+    report["status"]["cpuMillicores"] = {"allocatable": 2000, "now": now}
+    report["status"]["observedAt"] = stamp(-10)
+    result = the(usage.cpu(made(look(), look(5, report=Reading(report))), Tolerances()), "cpu.report")
+    assert result.status == status
+
+
+# -- filesystems ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("capacity", "available", "status"),
+    [(0, 0, OK), (1, 0, FAIL), (0, 256 * MIB, OK), (0, -256 * MIB, OK), (0, 256 * MIB + 1, FAIL), (0, -256 * MIB - 1, FAIL)],
+)
+def test_filesystem_at_its_edges(made: Made, look: MakeLook, capacity: int, available: int, status: str) -> None:
+    changed = summary(0)
+    changed["node"]["fs"]["capacityBytes"] += capacity
+    changed["node"]["fs"]["availableBytes"] += available
+    results = by_name(usage.filesystems(made(look(summary=Reading(changed))), Tolerances()))
+    assert results == {"filesystems.node": status, "filesystems.image": OK, "filesystems.report": OK}
+
+
+def test_one_percent_of_a_large_filesystem(made: Made, look: MakeLook) -> None:
+    tight = Tolerances(filesystem_bytes=0)
+    changed = summary(0)
+    changed["node"]["fs"]["availableBytes"] += 20480 * MIB // 100
+    assert by_name(usage.filesystems(made(look(summary=Reading(changed))), tight))["filesystems.node"] == OK
+    changed["node"]["fs"]["availableBytes"] += 2
+    assert by_name(usage.filesystems(made(look(summary=Reading(changed))), tight))["filesystems.node"] == FAIL
+
+
+def test_a_filesystem_that_could_not_be_read(made: Made, look: MakeLook) -> None:
+    host = look().host
+    broken = replace(host.filesystems[0], capacity=None, available=None, error="Input/output error")
+    result = the(usage.filesystems(made(look(host=replace(host, filesystems=(broken, host.filesystems[1])))), Tolerances()), "filesystems.node")
+    assert (result.status, result.observed) == (UNKNOWN, "could not be read: Input/output error")
+
+
+def test_another_capacity_in_the_report(made: Made, look: MakeLook, plain: Plain) -> None:
+    report = plain("report")
+    report["status"]["filesystems"][0]["capacityBytes"] += 1
+    result = the(usage.filesystems(made(look(report=Reading(report))), Tolerances()), "filesystems.report")
+    assert (result.status, result.expected) == (WARN, "node 20480.0Mi")
