@@ -50,7 +50,7 @@ class Memory:
     working_set : int or None
         As the kubelet counts: usage - inactive_file of the root cgroup (v1), MemTotal - MemFree - inactive_file (v2, whose root has no memory.current).
     swap_total, swap_used : int or None
-        SwapTotal and SwapTotal - SwapFree.
+        SwapTotal and SwapTotal - SwapFree; for the view C(cgroup), what its own control group has swapped out, None if the kernel does not count it.
     """
 
     total: int | None = None
