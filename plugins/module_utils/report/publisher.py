@@ -276,8 +276,8 @@ class Publisher:
             # All who are refused in one second would come back in one second.
             pause = max(pause, wanted * (1 + self._draw()))
         self._retry_at = self._clock() + pause
-        measured = (answer.seconds, answer.skew) if answer else (None, None)
-        return Outcome(FAILED, self._sequence, status, *measured, message=message, remedy=remedy, retry_in=pause)
+        seconds, skew = (answer.seconds, answer.skew) if answer else (None, None)
+        return Outcome(FAILED, self._sequence, status, seconds, skew, message, remedy, pause)
 
     def _slot_after(self, moment: float, gap: float | None = None) -> float:
         """Return the monotonic time of the first regular time that is at least the minimum gap after a monotonic time."""
