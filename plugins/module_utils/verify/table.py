@@ -23,6 +23,9 @@ _GAP = "  "
 _MARKS = {OK: "", WARN: " ~", UNKNOWN: " ?", FAIL: " !"}
 _WORDS = {OK: "ok", WARN: "warning", UNKNOWN: "unknown", FAIL: "FAILED"}
 
+# By the worst of the checks of admission; without any nothing is said.
+_ADMISSION: dict[str | None, str] = {OK: "admission works", WARN: "admission works", UNKNOWN: "ADMISSION NOT PROVED", FAIL: "ADMISSION FAILED"}
+
 # Column, the key of the row's fact in it, and the groups of checks whose worst status marks it.
 _COLUMNS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("NODE", "name", ()),
@@ -123,6 +126,7 @@ def headline(report: Report) -> str:
         "control plane ready" if "control-plane.ready" in facts else "CONTROL PLANE NOT READY",
         f"DNS {facts['dns.pods']}" if "dns.pods" in facts else "DNS FAILED",
         f"pool {facts['network.pool']}" if "network.pool" in facts else "",
+        _ADMISSION.get(status_of(report.results, CLUSTER, ("admission",)), ""),
     ]
     return f"{name}: {', '.join(part for part in parts if part)}"
 

@@ -4,7 +4,7 @@
 """The kubelet of this very host, asked directly.
 
 Through the API server it would need the right nodes/proxy, with which one may do anything to any pod. Asked directly it is content with
-nodes/stats, nodes/metrics and nodes/configz (KEP-2862).
+nodes/stats and nodes/configz (KEP-2862).
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from ...api.kubeconfig import Credentials, tls_context
+from ...api.client import tls_context
+from ...api.kubeconfig import Credentials
 from ...errors import NodewiseError
 from ...files import read_text
 from ..api import Reading

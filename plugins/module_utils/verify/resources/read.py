@@ -25,8 +25,10 @@ from ...files import read_text
 from ...kubelet.health import KUBECONFIG
 from ...kubelet.legacy import gone_flags
 from ...kubelet.merge import load, union
-from ...node.model import HostReading
-from ...node.readings import read_host
+from ...node.filesystems import filesystem_paths
+from ...node.layout import V2, read_layout
+from ...node.model import CpuCounter, HostReading
+from ...node.readings import HostReader
 from ...report import schema
 from ...systemd.systemctl import Systemd
 from ..api import Reading
@@ -38,9 +40,12 @@ from .reading import Attempt, Clock, Look, NodeReading, Tolerances
 REPORTER_UNIT = "nodewise-reporter.service"
 _CONFIG = "/var/lib/kubelet/config.yaml"
 _ENVIRONMENT_FILES = ("/var/lib/kubelet/kubeadm-flags.env", "/etc/default/kubelet", "/etc/sysconfig/kubelet")
+_KUBELET_ROOT = "/var/lib/kubelet"
+_RUNTIME_ROOT = "/var/lib/containerd"
 _MACHINE_ID = "/etc/machine-id"
 _SYSTEM_UUID = "/sys/class/dmi/id/product_uuid"
-_CGROUPS = "/sys/fs/cgroup"
+_PODS = {"systemd": "kubepods.slice", "cgroupfs": "kubepods"}
+"""The cgroup of all pods by the driver that made it."""
 _SECONDS = 5.0
 
 
@@ -87,13 +92,14 @@ def read_node(options: Options, tolerances: Tolerances, sleep: Callable[[float],
     own = ApiClient(options.node_kubeconfig, _SECONDS)
     given, credentials = _given(options)
     with ThreadPoolExecutor(8) as pool:
-        config_file, gone = _files(options.topics)
+        arguments, config_file, gone = _files(options.topics)
+        host = _Host(arguments.get("root-dir", _KUBELET_ROOT))
         kubelet = _kubelet(credentials, config_file)
         configz = pool.submit(lambda: _configz(kubelet))
         others: dict[str, Future[Reading]] = {
             "machine_id": pool.submit(_text, _MACHINE_ID),
             "system_uuid": pool.submit(_text, _SYSTEM_UUID),
-            "kubepods": pool.submit(_taken, lambda: kubepods_driver(_CGROUPS)),
+            "kubepods": pool.submit(_taken, host.kubepods_driver),
             "reporter": pool.submit(_taken, _reporter_state),
         }
         runtime = _Runtime(options.cri_socket)
@@ -102,7 +108,7 @@ def read_node(options: Options, tolerances: Tolerances, sleep: Callable[[float],
         true_name = str(identity.value).removeprefix(NODE_USER) if not identity.error and str(identity.value).startswith(NODE_USER) else options.name
         foreign = identity if identity.error and not identity.status else _foreign(own, true_name)
         clock = _Clock()
-        looks = [_look(pool, given or own, kubelet, runtime, true_name, clock)]
+        looks = [_look(pool, given or own, kubelet, runtime, host, true_name, clock)]
         reading = NodeReading(
             options.name or true_name,
             looks,
@@ -117,11 +123,12 @@ def read_node(options: Options, tolerances: Tolerances, sleep: Callable[[float],
         )
         if options.window > 0:
             sleep(options.window)
-            looks.append(_look(pool, given or own, kubelet, runtime, true_name, clock))
+            looks.append(_look(pool, given or own, kubelet, runtime, host, true_name, clock))
         while (until := wait_for_another(reading, tolerances, options.topics)) > 0:
             sleep(max(looks[0].at + until - time.time(), 0.1))
-            looks.append(_look(pool, given or own, kubelet, runtime, true_name, clock))
+            looks.append(_look(pool, given or own, kubelet, runtime, host, true_name, clock))
         runtime.close()
+        host.close()
     return replace(reading, clock=clock.reading)
 
 
@@ -188,11 +195,42 @@ class _Runtime:
             self._client.close()
 
 
-def _look(pool: ThreadPoolExecutor, api: ApiClient, kubelet: KubeletClient | Reading, runtime: _Runtime, name: str, clock: _Clock) -> Look:
+class _Host:
+    """The host's own figures."""
+
+    def __init__(self, kubelet_root: str) -> None:
+        self._kubelet_root = kubelet_root
+        self._reader = HostReader()
+        self._layout = read_layout()
+
+    def read(self, runtime: RuntimeReading | None) -> HostReading:
+        """Return a reading; the filesystems are those that the runtime names."""
+        images, containers = (None, None) if runtime is None else (runtime.image_filesystems, runtime.container_filesystems)
+        return self._reader.read(filesystem_paths(self._kubelet_root, _RUNTIME_ROOT, images, containers))
+
+    def kubepods_driver(self) -> str:
+        """Return the cgroup driver by the name of the cgroup that holds the pods' processes."""
+        return kubepods_driver(self._layout.folders["memory"])
+
+    def pods_cpu(self) -> CpuCounter | None:
+        """Return the CPU time of all pods, or None if it cannot be read."""
+        return pods_cpu(self._layout.folders["cpuacct"], self._layout.cgroup == V2)
+
+    def close(self) -> None:
+        """End what waits for the next reading."""
+        self._reader.close()
+
+
+def _look(pool: ThreadPoolExecutor, api: ApiClient, kubelet: KubeletClient | Reading, runtime: _Runtime, host: _Host, name: str, clock: _Clock) -> Look:
     at = time.time()
+
+    def own_side() -> tuple[HostReading, RuntimeReading | None, str, CpuCounter | None]:
+        reading, error = runtime.read()
+        pods = host.pods_cpu()
+        return host.read(reading), reading, error, pods
+
     summary = pool.submit(lambda: kubelet if isinstance(kubelet, Reading) else kubelet.get("/stats/summary"))
-    said = pool.submit(runtime.read)
-    host: Future[HostReading] = pool.submit(read_host)
+    said = pool.submit(own_side)
     objects: dict[str, Reading] = {}
     silent: Reading | None = None
     for key, path in _PATHS.items():
@@ -200,7 +238,7 @@ def _look(pool: ThreadPoolExecutor, api: ApiClient, kubelet: KubeletClient | Rea
         objects[key] = silent or _ask(api, "GET", path.format(name), clock=clock)
         if objects[key].error and not objects[key].status:
             silent = objects[key]
-    return Look(at, host.result(), *said.result(), summary=summary.result(), **objects)
+    return Look(at, *said.result(), summary=summary.result(), **objects)
 
 
 _PATHS: Mapping[str, str] = {
@@ -288,16 +326,16 @@ def _kubelet_unit() -> Mapping[str, str]:
     return found
 
 
-def _files(topics: Collection[str]) -> tuple[Reading, Reading]:
-    """Return the kubelet's configuration on disk, and a line for each flag that it no longer has."""
+def _files(topics: Collection[str]) -> tuple[dict[str, str], Reading, Reading]:
+    """Return the kubelet's flags, its configuration on disk, and a line for each flag that it no longer has."""
     unit = _kubelet_unit()
     arguments = _command_line(unit.get("MainPID", "0"))
     config = _taken(lambda: configuration_on_disk(arguments.get("config", _CONFIG), arguments.get("config-dir", "")))
     if "flags" not in topics:
-        return config, Reading([])
+        return arguments, config, Reading([])
     named = [word for key in ("FragmentPath", "DropInPaths", "EnvironmentFiles") for word in unit.get(key, "").split() if word.startswith("/")]
     paths = dict.fromkeys([*named, *_ENVIRONMENT_FILES])
-    return config, _taken(lambda: [f"{path}: {line}" for path in paths for line in gone_flags(read_text(path) or "")])
+    return arguments, config, _taken(lambda: [f"{path}: {line}" for path in paths for line in gone_flags(read_text(path) or "")])
 
 
 def _command_line(pid: str) -> dict[str, str]:
@@ -334,24 +372,44 @@ def configuration_on_disk(path: str, folder: str) -> dict[str, Any]:
     return found
 
 
-def kubepods_driver(root: str) -> str:
+def kubepods_driver(tree: str) -> str:
     """Return the cgroup driver by the name of the cgroup that holds the pods' processes.
 
     Parameters
     ----------
-    root : str
-        Where the cgroups are mounted; cgroup v1 has a folder for each controller in it.
+    tree : str
+        The host's root cgroup, with cgroup v1 that of one controller.
 
     Raises
     ------
     NodewiseError
         No pod's process is in either.
     """
-    tree = os.path.join(root, "memory") if os.path.isdir(os.path.join(root, "memory")) else root
-    found = [driver for driver, name in (("systemd", "kubepods.slice"), ("cgroupfs", "kubepods")) if _has_processes(os.path.join(tree, name))]
+    found = [driver for driver, name in _PODS.items() if _has_processes(os.path.join(tree, name))]
     if not found:
-        raise NodewiseError(f"no pod's process is in {tree}/kubepods.slice or {tree}/kubepods")
+        raise NodewiseError(f"no pod's process is in {' or '.join(os.path.join(tree, name) for name in _PODS.values())}")
     return " and ".join(found)
+
+
+def pods_cpu(tree: str, v2: bool) -> CpuCounter | None:
+    """Return the CPU time of the cgroup that holds all pods; None if there is none, or not just one.
+
+    Parameters
+    ----------
+    tree : str
+        The host's root cgroup, with cgroup v1 that of C(cpuacct).
+    v2 : bool
+        Whether it is cgroup v2's.
+    """
+    folders = [folder for folder in (os.path.join(tree, name) for name in _PODS.values()) if os.path.isdir(folder)]
+    if len(folders) != 1:
+        return None
+    try:
+        text = read_text(os.path.join(folders[0], "cpu.stat" if v2 else "cpuacct.usage")) or ""
+        used = int(text.partition("usage_usec ")[2].split()[0]) * 1000 if v2 else int(text)
+    except (OSError, ValueError, IndexError):
+        return None
+    return CpuCounter(time.time_ns(), time.monotonic_ns(), used)
 
 
 def _has_processes(folder: str) -> bool:

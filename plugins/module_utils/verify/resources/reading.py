@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...cri.model import RuntimeReading
-from ...node.model import HostReading
+from ...node.model import CpuCounter, HostReading
 from ..api import Reading
 from ..result import FAIL, OK, UNKNOWN, WARN, Result
 
@@ -17,8 +17,7 @@ GROUP = "resources"
 """Group of all these checks: their names are C(resources.TOPIC) or C(resources.TOPIC.PART)."""
 
 NEEDS_RIGHTS = (
-    "the node's own credentials may not read this: give a token or kubeconfig that may get nodes, nodes/stats, nodes/metrics and nodes/configz,"
-    " as playbook verify does"
+    "the node's own credentials may not read this: give a token or kubeconfig that may get nodes, nodes/stats and nodes/configz, as playbook verify does"
 )
 
 _NOT_READ = Reading(error="not read")
@@ -104,6 +103,8 @@ class Look:
         What its container runtime says.
     runtime_error : str
         Why there is no C(runtime): grpcio is missing.
+    pods_cpu : CpuCounter or None
+        CPU time of the cgroup that all pods are in.
     node, lease, report : Reading
         Objects of the API server: Node, Lease and NodeReport.
     summary : Reading
@@ -116,6 +117,7 @@ class Look:
     host: HostReading
     runtime: RuntimeReading | None = None
     runtime_error: str = ""
+    pods_cpu: CpuCounter | None = None
     node: Reading = _NOT_READ
     lease: Reading = _NOT_READ
     report: Reading = _NOT_READ

@@ -9,8 +9,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from ...cri.model import Container
+from ...cri.model import Container, Counter
 from ...kube.quantity import parse_quantity
+from ...node.model import HOST, CpuCounter
 from ..result import FAIL, OK, UNKNOWN, WARN, Result
 from .identity import seconds_of
 from .reading import Look, NodeReading, Tolerances, mebibytes, millicores
@@ -160,56 +161,92 @@ def _samples(look: Look) -> list[tuple[str, str, float, float | None]]:
 
 
 def cpu(reading: NodeReading, tolerances: Tolerances) -> list[Result]:
-    """CPU by cumulative counters only, over the window between the first and the last look; no momentary rate of anyone is used."""
+    """CPU by cumulative counters only; no momentary rate of anyone is used.
+
+    The runtime and the host are read at the same moments, so their rates over the window are compared. The kubelet reads its counters
+    every 10 to 15 s, so it is its counters themselves that are compared: they must lie where the host's and the runtime's can have been then.
+    """
     if len(reading.looks) < 2:
         hint = "give a window of some seconds"
         return [reading.result("cpu", UNKNOWN, "the same counters over a window", "there was no window", hint=hint)]
-    return [_node_cpu(reading, tolerances), _containers_cpu(reading), *_sampled_cpu(reading, tolerances)]
+    return [_pods_cpu(reading, tolerances), _node_cpu(reading), _containers_cpu(reading), *_sampled_cpu(reading, tolerances)]
 
 
-def _rate(before: tuple[float, float], after: tuple[float, float]) -> float | None:
-    """Return cores from two (seconds, core seconds); None if the counter is not younger, or fell."""
-    seconds, used = after[0] - before[0], after[1] - before[1]
-    return used / seconds if seconds > 0 and used >= 0 else None
-
-
-def _kubelet_cpu(look: Look) -> tuple[float, float] | None:
-    found = look.summary.value.get("node", {}).get("cpu", {})
-    if "usageCoreNanoSeconds" not in found:
+def _rate(before: CpuCounter | None, after: CpuCounter | None) -> float | None:
+    """Return cores; None if a counter was not read, or the later one is not younger, or it fell."""
+    if before is None or after is None:
         return None
-    return seconds_of(found["time"]), found["usageCoreNanoSeconds"] / 1e9
+    nanoseconds, used = after.monotonic - before.monotonic, after.core_nanoseconds - before.core_nanoseconds
+    return used / nanoseconds if nanoseconds > 0 and used >= 0 else None
 
 
-def _node_cpu(reading: NodeReading, tolerances: Tolerances) -> Result:
-    check, expected, sources = "cpu.node", "the same rate of the same counter", ("host's cumulative CPU time", "Summary usageCoreNanoSeconds")
+def _pods_cpu(reading: NodeReading, tolerances: Tolerances) -> Result:
+    check, expected, sources = "cpu.pods", "the same rate", ("CRI usage_core_nano_seconds", "the pods' cgroup")
     first, last = reading.looks[0], reading.last
-    missing = reading.unreadable(check, expected, first.summary, last.summary, sources=sources)
+    missing = reading.no_runtime(check, expected, first, sources) or reading.no_runtime(check, expected, last, sources)
     if missing is not None:
         return missing
-    one, two = first.host.cpu, last.host.cpu
-    kubelet_one, kubelet_two = _kubelet_cpu(first), _kubelet_cpu(last)
-    if one is None or two is None or kubelet_one is None or kubelet_two is None:
+    own = _rate(first.pods_cpu, last.pods_cpu)
+    if own is None or last.pods_cpu is None or first.pods_cpu is None:
+        return reading.result(check, UNKNOWN, expected, "the CPU time of the pods' cgroup could not be read", sources=sources, hint="/sys/fs/cgroup")
+    before, after = running(first), running(last)
+    pairs = [(before[name], container) for name, container in after.items() if name in before]
+    if len(pairs) != max(len(before), len(after)) or any(one.key != two.key for one, two in pairs):
+        return reading.result(check, UNKNOWN, expected, "containers came or went within the window", sources=sources, hint="verify again")
+    rates = [_container_rate(one.cpu, two.cpu) for one, two in pairs]
+    known = [rate for rate in rates if rate is not None]
+    if len(known) != len(rates):
+        observed = f"{len(rates) - len(known)} of {len(rates)} counters did not go on, or were not read"
+        return reading.result(check, UNKNOWN, expected, observed, sources=sources, hint="crictl stats; a longer window")
+    said = sum(known)
+    limit = max(own * tolerances.cpu_percent / 100, tolerances.cpu_millicores / 1000)
+    seconds = (last.pods_cpu.monotonic - first.pods_cpu.monotonic) / 1e9
+    hint = "containers run outside of the pods' cgroup, or the runtime reads another one: cgroup driver, /proc/PID/cgroup"
+    observed = f"{millicores(said)} of {len(pairs)} containers over {seconds:.1f} s"
+    return reading.result(check, OK if abs(said - own) <= limit else FAIL, millicores(own), observed, millicores(limit), sources, hint)
+
+
+def _container_rate(before: Counter | None, after: Counter | None) -> float | None:
+    if before is None or after is None:
+        return None
+    nanoseconds, used = after.timestamp - before.timestamp, after.value - before.value
+    return used / nanoseconds if nanoseconds > 0 and used >= 0 else None
+
+
+def _node_cpu(reading: NodeReading) -> Result:
+    check, expected, sources = "cpu.node", "one and the same counter", ("host's cumulative CPU time", "Summary usageCoreNanoSeconds")
+    first, last = reading.looks[0], reading.last
+    missing = reading.unreadable(check, expected, last.summary, sources=sources)
+    if missing is not None:
+        return missing
+    said = last.summary.value.get("node", {}).get("cpu", {})
+    points = [look.host.cpu for look in (first, last) if look.host.cpu is not None]
+    if not points or "usageCoreNanoSeconds" not in said:
         observed = "; ".join(last.host.errors) or "the kubelet gives no CPU time of the node"
         return reading.result(check, UNKNOWN, expected, f"could not be read: {observed}", sources=sources, hint="/proc/stat; /sys/fs/cgroup")
-    own = _rate((one.monotonic / 1e9, one.core_nanoseconds / 1e9), (two.monotonic / 1e9, two.core_nanoseconds / 1e9))
-    other = _rate(kubelet_one, kubelet_two)
-    if own is None or other is None:
-        who = "host's" if own is None else "kubelet's"
-        hint = "a window of more than the kubelet's housekeeping interval (10 s), or look at what set the counter back"
-        return reading.result(check, UNKNOWN, expected, f"the {who} counter did not go on", sources=sources, hint=hint)
-    # The windows do not begin and end at the same moment; in between the node can have used all its CPUs, or none.
-    apart = abs(kubelet_one[0] - one.timestamp / 1e9) + abs(kubelet_two[0] - two.timestamp / 1e9)
-    seconds = (two.monotonic - one.monotonic) / 1e9
-    limit = max(other * tolerances.cpu_percent / 100, tolerances.cpu_millicores / 1000) + apart / seconds * (last.host.cpus or 1)
-    observed = f"{millicores(own)} over {seconds:.1f} s"
+    if last.host.view == HOST and last.host.cgroup != "v2":
+        # There the root cgroup counts what the scheduler measured, and /proc/stat clock ticks: they drift apart from the boot on.
+        points = points[-1:]
+        slack = _DRIFT * points[0].core_nanoseconds / 1e9
+    else:
+        slack = 0.0
+    at, value, cpus = seconds_of(said["time"]), said["usageCoreNanoSeconds"] / 1e9, last.host.cpus or math.inf
+    good = all(_possible(at, value, point.timestamp / 1e9, point.core_nanoseconds / 1e9, cpus, slack) for point in points)
+    own = points[-1]
+    expected = f"{value:.1f} s of CPU at {at - reading.looks[0].at:.0f} s"
+    observed = f"{own.core_nanoseconds / 1e9:.1f} s of CPU at {own.timestamp / 1e9 - reading.looks[0].at:.1f} s"
     hint = "the kubelet's figure is another cgroup's than the host's root"
-    return reading.result(check, OK if abs(own - other) <= limit else FAIL, millicores(other), observed, millicores(limit), sources, hint)
+    return reading.result(check, OK if good else FAIL, expected, observed, _BETWEEN, sources, hint)
+
+
+_DRIFT = 0.1
+_BETWEEN = "what all CPUs can do between the two moments"
 
 
 def _sampled_cpu(reading: NodeReading, tolerances: Tolerances) -> list[Result]:
     """Rates of others, over windows of their own: the report's now and averages span a range, and the tolerance is three times as wide."""
-    one, two, look = reading.looks[0].host.cpu, reading.last.host.cpu, reading.last
-    own = None if one is None or two is None else _rate((one.monotonic, one.core_nanoseconds), (two.monotonic, two.core_nanoseconds))
+    look = reading.last
+    own = _rate(reading.looks[0].host.cpu, look.host.cpu)
     if own is None:
         return []
     samples = []
@@ -234,11 +271,6 @@ def _sampled_cpu(reading: NodeReading, tolerances: Tolerances) -> list[Result]:
 
 
 def _containers_cpu(reading: NodeReading) -> Result:
-    """The kubelet reads a container's counter every 10 to 15 s, the runtime when it is asked: different moments of one counter.
-
-    So for each container the kubelet's value must lie where the runtime's can have been: not above a later value, not below an earlier
-    one, and not further from it than all CPUs could have worked in between.
-    """
     check, expected = "cpu.containers", "each container's counter is one and the same"
     sources = ("CRI usage_core_nano_seconds", "Summary usageCoreNanoSeconds")
     first, last = reading.looks[0], reading.last
@@ -265,16 +297,25 @@ def _containers_cpu(reading: NodeReading) -> Result:
         return reading.result(check, UNKNOWN, expected, "nothing to compare", sources=sources, hint=hint)
     observed = f"{len(bad)} of {compared} containers differ: {', '.join(bad[:_NAMED])}" if bad else f"{compared} containers"
     hint = "the runtime or the kubelet reads another cgroup than the container's: cgroup driver, /proc/PID/cgroup"
-    return reading.result(check, FAIL if bad else OK, expected, observed, "what all CPUs can do between the two moments", sources, hint)
+    return reading.result(check, FAIL if bad else OK, expected, observed, _BETWEEN, sources, hint)
 
 
-def _possible(at: float, value: float, other_at: float, other_value: float, cpus: float) -> bool:
+def _possible(at: float, value: float, other_at: float, other_value: float, cpus: float, slack: float = 0.0) -> bool:
+    """Whether two values (seconds of CPU) can be one counter's: it does not fall, and does not rise faster than all CPUs can work.
+
+    Parameters
+    ----------
+    slack : float
+        Seconds of CPU that the two may differ besides.
+    """
     seconds, used = at - other_at, value - other_value
     if seconds < 0:
         seconds, used = -seconds, -used
-    # Both stamp a value a little before or after they read it, and an affinity is no limit for what ran before it was set.
-    slack = 0.1
-    return -slack * cpus <= used <= (seconds + slack) * cpus
+    # The kubelet's times are cut to whole seconds.
+    return -cpus * _STAMP - slack <= used <= (seconds + _STAMP) * cpus + slack
+
+
+_STAMP = 1.0
 
 
 def filesystems(reading: NodeReading, tolerances: Tolerances) -> list[Result]:
