@@ -107,7 +107,7 @@ class CriClient:
         except self._error as error:
             code = error.code().name
             if code == "UNAVAILABLE" and not os.path.exists(self.socket):
-                raise CallFailed(method, code, f"there is no socket {self.socket}", "start the container runtime, or correct the socket's path") from error
+                raise CallFailed(method, code, f"there is no socket {self.socket}.", "start the container runtime, or correct the socket's path") from error
             raise CallFailed(method, code, " ".join((error.details() or "no reason given").split())[:300]) from error
 
     def close(self) -> None:

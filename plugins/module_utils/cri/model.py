@@ -89,7 +89,7 @@ class RuntimeStatus:
     ready, network_ready : bool or None
         Conditions RuntimeReady and NetworkReady.
     message : str
-        Reason and message of the conditions that are not true, or the error of the call.
+        Reason and message of those two if they are not true, or the error of the call.
     """
 
     name: str | None = None

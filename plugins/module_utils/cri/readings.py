@@ -120,7 +120,9 @@ def _status(sample: _Sample) -> RuntimeStatus:
     else:
         conditions = response.status.conditions
         ready = {condition.type: condition.status for condition in conditions}
-        message = "; ".join(f"{condition.type}: {condition.reason}: {condition.message}" for condition in conditions if not condition.status)
+        # Only these two: containerd has a condition for its deprecation warnings, too.
+        bad = [condition for condition in conditions if not condition.status and condition.type in (RUNTIME_READY, NETWORK_READY)]
+        message = "; ".join(f"{condition.type}: {condition.reason}: {condition.message}" for condition in bad)
         if RUNTIME_READY not in ready:
             message = f"the runtime does not say {RUNTIME_READY}"
     # Asked anew each time: it costs a millisecond, and a runtime that was restarted in between would be described as it was before.

@@ -12,6 +12,7 @@ import errno
 import os
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TypeVar
 
 from .filesystems import Filesystems, filesystem_paths
@@ -64,7 +65,7 @@ class HostReader:
             cpus=sample.take("CPUs", sample.cpus if host else sample.cpus_of_cgroup),
             memory=sample.memory_of_host() if host else sample.memory_of_cgroup(),
             load1=sample.take("load", sample.load1) if host else None,
-            pressure=Pressure(**{name: sample.take(f"PSI of {name}", lambda name=name: sample.pressure(name, host)) for name in ("cpu", "memory", "io")}),
+            pressure=Pressure(**{name: sample.take(f"PSI of {name}", partial(sample.pressure, name, host)) for name in ("cpu", "memory", "io")}),
             filesystems=filesystems,
             errors=(*sample.errors, *(f"{filesystem.mountpoint}: {filesystem.error}" for filesystem in filesystems if filesystem.error)),
         )
