@@ -217,6 +217,8 @@ class ApiClient:
             with contextlib.suppress(OSError):  # closed already: that was the last part
                 channel.settimeout(_left(deadline))
         seconds = time.monotonic() - begin
+        # By parts, the end goes unnoticed; a response that is not closed blocks the next request.
+        response.close()
         if response.length:
             raise http.client.IncompleteRead(b"", response.length)
         if response.will_close:

@@ -26,8 +26,12 @@ from .windows import Window
 MINUTE = 60.0
 FIVE_MINUTES = 300.0
 TOP = 5
-NAME_LENGTH = 80
+CONSUMER_LENGTH = 80
 """Characters of a consumer's name at most; a longer one is cut in the middle."""
+FILESYSTEMS = 6
+MOUNTPOINT_LENGTH = 128
+NAME_LENGTH = 64
+"""Most of what a report takes; the schema refuses more, and one odd value must not cost the whole report."""
 
 _STATES = ("created", "running", "exited", "unknown")
 _SHORT = {schema.CPU_OVERLOADED: "cpu", schema.MEMORY_OVERLOADED: "memory", schema.DISK_NEARLY_FULL: "disk", schema.RUNTIME_UNHEALTHY: "runtime"}
@@ -123,8 +127,8 @@ class Observer:
             "agentVersion": self._agent_version,
             "view": host.view,
             "runtime": {
-                "name": runtime.status.name,
-                "version": runtime.status.version,
+                "name": _cut(runtime.status.name),
+                "version": _cut(runtime.status.version),
                 "cgroupDriver": runtime.status.cgroup_driver,
                 "ready": runtime.status.ready,
                 "networkReady": runtime.status.network_ready,
@@ -145,7 +149,7 @@ class Observer:
             },
             "psiPercent": {name: None if value is None else round(value, 1) for name, value in _pressure(host)},
             "load1m": None if host.load1 is None else f"{host.load1:.2f}",
-            "filesystems": [_filesystem(filesystem) for filesystem in host.filesystems],
+            "filesystems": [_filesystem(filesystem) for filesystem in host.filesystems[:FILESYSTEMS]],
             "pods": {"ready": runtime.pods_ready, "notReady": runtime.pods_not_ready},
             "containers": _count(runtime.containers),
             "unreadContainers": runtime.unread_containers or None,
@@ -235,9 +239,9 @@ def _largest(consumers: list[tuple[int, str, str]]) -> list[str]:
 
 def _name(container: Container) -> str:
     name = f"{container.namespace}/{container.pod}/{container.name}"
-    if len(name) <= NAME_LENGTH:
+    if len(name) <= CONSUMER_LENGTH:
         return name
-    half = (NAME_LENGTH - 2) // 2
+    half = (CONSUMER_LENGTH - 2) // 2
     return f"{name[:half]}..{name[-half:]}"
 
 
@@ -252,7 +256,7 @@ def _window_figures(window: Window, now: float) -> dict[str, int | None]:
 def _filesystem(filesystem: Filesystem) -> dict[str, Any]:
     return {
         "roles": list(filesystem.roles),
-        "mountpoint": filesystem.mountpoint,
+        "mountpoint": filesystem.mountpoint[:MOUNTPOINT_LENGTH],
         "capacityBytes": filesystem.capacity,
         "usedBytes": filesystem.used,
         "availableBytes": filesystem.available,
@@ -277,6 +281,10 @@ def _count(containers: tuple[Container, ...] | None) -> dict[str, int]:
 
 def _pressure(host: HostReading) -> tuple[tuple[str, float | None], ...]:
     return ("cpu", host.pressure.cpu), ("memory", host.pressure.memory), ("io", host.pressure.io)
+
+
+def _cut(text: str | None) -> str | None:
+    return None if text is None else text[:NAME_LENGTH]
 
 
 def _percent(value: float | None, whole: float | None) -> float | None:

@@ -137,7 +137,7 @@ class Condition:
             "type": self.type,
             "status": self.status,
             "reason": self.reason,
-            "message": self.message,
+            "message": self.message[:MESSAGE_LENGTH],
             "lastTransitionTime": format_time(self.since, 0),
         }
 
@@ -194,7 +194,7 @@ def disk_signal(available: Iterable[tuple[str, float | None]], threshold: float,
         if len(known) == len(filesystems):
             return Signal(GOOD if percent >= threshold + clear else BETWEEN, message, "LittleSpace")
     unread = ", ".join(mountpoint for mountpoint, percent in filesystems if percent is None)
-    return Signal(UNKNOWN, f"{unread or 'no filesystem'} could not be read"[:MESSAGE_LENGTH], "NoReading")
+    return Signal(UNKNOWN, f"{unread or 'no filesystem'} could not be read", "NoReading")
 
 
 def runtime_signal(ready: bool | None, network_ready: bool | None, message: str) -> Signal:
@@ -202,10 +202,10 @@ def runtime_signal(ready: bool | None, network_ready: bool | None, message: str)
     text = " ".join(message.split())
     if ready is None and network_ready is None:
         if text:
-            return Signal(BAD, text[:MESSAGE_LENGTH], "NoAnswer")
+            return Signal(BAD, text, "NoAnswer")
         return Signal(UNKNOWN, "the runtime says nothing of its state", "NoReading")
     if ready is False or network_ready is False:
-        return Signal(BAD, (text or "no reason given")[:MESSAGE_LENGTH], "RuntimeNotReady" if ready is False else "NetworkNotReady")
+        return Signal(BAD, text or "no reason given", "RuntimeNotReady" if ready is False else "NetworkNotReady")
     if ready is None or network_ready is None:
         return Signal(UNKNOWN, f"{'RuntimeReady' if ready is None else 'NetworkReady'} is not reported", "NoReading")
     return Signal(GOOD, "runtime and network are ready", "")

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from . import schema
+from .build import CONSUMER_LENGTH, FILESYSTEMS, MOUNTPOINT_LENGTH, NAME_LENGTH, TOP
 from .conditions import FALSE, MESSAGE_LENGTH, TRUE, UNKNOWN
 
 NAMESPACE = "nodewise-system"
@@ -226,14 +227,14 @@ def _status() -> dict[str, Any]:
             "observedAt": _time("When the sample was taken."),
             "expiresAt": _time("After this the report says nothing any more."),
             "sequence": _integer("Rises with every report, also over restarts of the reporter.", 1),
-            "bootID": _string("The kernel's boot id; with view cgroup followed by + and the start time of PID 1.", 64, "[0-9a-f-]{36}(\\+[0-9]+)?"),
-            "agentVersion": _string("Version of the reporter.", 64),
+            "bootID": _string("The kernel's boot id; with view cgroup followed by + and the start time of PID 1.", NAME_LENGTH, "[0-9a-f-]{36}(\\+[0-9]+)?"),
+            "agentVersion": _string("Version of the reporter.", NAME_LENGTH),
             "view": _enum("host: the figures are the machine's. cgroup: the host shares a kernel, they are its cgroup's.", "host", "cgroup"),
             "runtime": _object(
                 "The container runtime's own word on itself.",
                 {
-                    "name": _string("runtime_name of CRI Version.", 64),
-                    "version": _string("runtime_version of CRI Version.", 128),
+                    "name": _string("runtime_name of CRI Version.", NAME_LENGTH),
+                    "version": _string("runtime_version of CRI Version.", NAME_LENGTH),
                     "cgroupDriver": _enum("Of CRI RuntimeConfig.", "systemd", "cgroupfs"),
                     "ready": _boolean("Condition RuntimeReady."),
                     "networkReady": _boolean("Condition NetworkReady."),
@@ -260,12 +261,12 @@ def _status() -> dict[str, Any]:
             "load1m": _string("Load average of the last minute.", 16, "[0-9]+\\.[0-9]{2}"),
             "filesystems": _array(
                 "The filesystems that the node and the runtime use, each once.",
-                3,
+                FILESYSTEMS,
                 _object(
                     "One filesystem.",
                     {
                         "roles": _array("What lies on it.", 3, _enum("A use.", "node", "image", "container")),
-                        "mountpoint": _string("The path that was asked.", 256),
+                        "mountpoint": _string("The path that was asked.", MOUNTPOINT_LENGTH),
                         "capacityBytes": _integer("Size."),
                         "usedBytes": _integer("In use."),
                         "availableBytes": _integer("Free for others than root."),
@@ -284,8 +285,8 @@ def _status() -> dict[str, Any]:
             "top": _object(
                 "The largest consumers, as 'namespace/pod/container amount'.",
                 {
-                    "cpu": _array("By CPU, in millicores.", 5, _string("One container.", 100)),
-                    "memory": _array("By working set, in MiB.", 5, _string("One container.", 100)),
+                    "cpu": _array("By CPU, in millicores.", TOP, _string("One container.", CONSUMER_LENGTH + 20)),
+                    "memory": _array("By working set, in MiB.", TOP, _string("One container.", CONSUMER_LENGTH + 20)),
                 },
             ),
             "conditions": {
