@@ -67,7 +67,9 @@ class Filesystems:
         for path in self._workers.keys() - paths.values():
             self._workers.pop(path).stop()
         for path in dict.fromkeys(path for _role, path in ordered):
-            self._workers.setdefault(path, _Worker(path, self._probe)).ask()
+            if path not in self._workers:
+                self._workers[path] = _Worker(path, self._probe)
+            self._workers[path].ask()
         answers = {path: worker.answer(end) for path, worker in self._workers.items()}
         return merge([replace(answers[path], roles=(role,)) for role, path in ordered])
 
