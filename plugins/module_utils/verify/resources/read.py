@@ -224,10 +224,10 @@ class _Host:
 def _look(pool: ThreadPoolExecutor, api: ApiClient, kubelet: KubeletClient | Reading, runtime: _Runtime, host: _Host, name: str, clock: _Clock) -> Look:
     at = time.time()
 
-    def own_side() -> tuple[HostReading, RuntimeReading | None, str, CpuCounter | None]:
+    def own_side() -> tuple[HostReading, RuntimeReading | None, str, CpuCounter | None, int]:
         reading, error = runtime.read()
         pods = host.pods_cpu()
-        return host.read(reading), reading, error, pods
+        return host.read(reading), reading, error, pods, own_memory()
 
     summary = pool.submit(lambda: kubelet if isinstance(kubelet, Reading) else kubelet.get("/stats/summary"))
     said = pool.submit(own_side)
@@ -410,6 +410,22 @@ def pods_cpu(tree: str, v2: bool) -> CpuCounter | None:
     except (OSError, ValueError, IndexError):
         return None
     return CpuCounter(time.time_ns(), time.monotonic_ns(), used)
+
+
+def own_memory() -> int:
+    """Return the bytes of this process and of those that it was started by, the first excepted; what cannot be read counts as nothing."""
+    total, pid = 0, "self"
+    while True:
+        try:
+            status = dict(line.split(":", 1) for line in (read_text(f"/proc/{pid}/status") or "").splitlines())
+            parent = status["PPid"].strip()
+            # Only what is not shared with others: RssAnon, in kB (proc_pid_status(5)).
+            total += int(status.get("RssAnon", "0 kB").split()[0]) * 1024
+        except (OSError, KeyError, ValueError, IndexError):
+            return total
+        if parent in ("0", "1"):
+            return total
+        pid = parent
 
 
 def _has_processes(folder: str) -> bool:

@@ -105,6 +105,8 @@ class Look:
         Why there is no C(runtime): grpcio is missing.
     pods_cpu : CpuCounter or None
         CPU time of the cgroup that all pods are in.
+    own_memory : int
+        Bytes that this verification itself takes on the host: others, who measured before it began, do not have them.
     node, lease, report : Reading
         Objects of the API server: Node, Lease and NodeReport.
     summary : Reading
@@ -118,6 +120,7 @@ class Look:
     runtime: RuntimeReading | None = None
     runtime_error: str = ""
     pods_cpu: CpuCounter | None = None
+    own_memory: int = 0
     node: Reading = _NOT_READ
     lease: Reading = _NOT_READ
     report: Reading = _NOT_READ

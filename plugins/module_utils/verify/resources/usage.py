@@ -96,6 +96,11 @@ def memory(reading: NodeReading, tolerances: Tolerances) -> list[Result]:
     return [_containers_memory(reading, look, tolerances), _node_memory(reading, look, tolerances), *_sampled_memory(reading, look, tolerances)]
 
 
+def _apart(look: Look, own: float, other: float) -> float:
+    """Return by how much another's figure differs from the host's with or without what this verification takes itself, whichever is nearer."""
+    return max(other - own, own - look.own_memory - other, 0.0)
+
+
 def _memory_tolerance(tolerances: Tolerances, bytes_: float, count: int) -> float:
     return max(bytes_ * tolerances.memory_percent / 100, tolerances.memory_bytes * math.sqrt(max(count, 1)))
 
@@ -129,7 +134,11 @@ def _node_memory(reading: NodeReading, look: Look, tolerances: Tolerances) -> Re
         return reading.result(check, UNKNOWN, expected, f"could not be read: {observed}", sources=sources, hint="/proc/meminfo; /sys/fs/cgroup")
     limit = _memory_tolerance(tolerances, other, len(running(look)))
     hint = "the kubelet's figure is another cgroup's than the host's root"
-    return reading.result(check, OK if abs(own - other) <= limit else FAIL, mebibytes(other), mebibytes(own), mebibytes(limit), sources, hint)
+    return reading.result(check, OK if _apart(look, own, other) <= limit else FAIL, mebibytes(other), _own(look, own), mebibytes(limit), sources, hint)
+
+
+def _own(look: Look, bytes_: float) -> str:
+    return f"{mebibytes(bytes_)}, of which this verification takes {mebibytes(look.own_memory)}" if look.own_memory else mebibytes(bytes_)
 
 
 def _sampled_memory(reading: NodeReading, look: Look, tolerances: Tolerances) -> list[Result]:
@@ -143,9 +152,9 @@ def _sampled_memory(reading: NodeReading, look: Look, tolerances: Tolerances) ->
             continue
         limit = _memory_tolerance(tolerances, own, len(running(look)))
         # Memory moves between two samples, so this is a warning only.
-        status, observed = OK if abs(figure - own) <= limit else WARN, f"{mebibytes(figure)}, {look.at - at:.0f} s ago"
+        status, observed = OK if _apart(look, own, figure) <= limit else WARN, f"{mebibytes(figure)}, {look.at - at:.0f} s ago"
         hint = "verify again: it was measured at another time"
-        results.append(reading.result(f"memory.{part}", status, mebibytes(own), observed, mebibytes(limit), (source, "host"), hint))
+        results.append(reading.result(f"memory.{part}", status, _own(look, own), observed, mebibytes(limit), (source, "host"), hint))
     return results
 
 

@@ -49,7 +49,7 @@ def summary(seconds: float) -> dict[str, Any]:
     """Return a Summary that was made some seconds from NOW: the node uses half a core, each container a tenth."""
     return {
         "node": {
-            "cpu": {"time": stamp(seconds), "usageCoreNanoSeconds": int((5000 + seconds * 0.5) * 1e9)},
+            "cpu": {"time": stamp(seconds), "usageCoreNanoSeconds": int((7000 + seconds * 0.5) * 1e9)},
             "memory": {"workingSetBytes": 1000 * MIB, "availableBytes": 7192 * MIB},
             "fs": {"capacityBytes": 20480 * MIB, "availableBytes": 15000 * MIB, "inodes": 1000, "inodesFree": 900},
             "runtime": {"imageFs": {"capacityBytes": 10240 * MIB, "availableBytes": 8000 * MIB, "inodes": 1000, "inodesFree": 900}},
@@ -123,6 +123,8 @@ def make_look(seconds: float = 0, **changed: Any) -> Look:
         host(seconds),
         runtime(seconds),
         "",
+        CpuCounter(int((NOW + seconds) * 1e9), int((900 + seconds) * 1e9), int((300 + seconds * 0.3) * 1e9)),
+        0,
         Reading(node(), "", 200),
         Reading({"spec": {"renewTime": stamp(-5)}}, "", 200),
         Reading(report(), "", 200),

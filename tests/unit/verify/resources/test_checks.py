@@ -86,4 +86,4 @@ def test_a_runtime_that_is_down_fails_once_and_hides_nothing(made: Made, look: M
     results = evaluate(made(look(runtime=down), look(5, runtime=down)), Tolerances(), TOPICS)
     assert [result.check for result in results if result.status == "fail"] == ["resources.runtime"]
     unknown = {result.check for result in results if result.status == UNKNOWN}
-    assert unknown == {"resources.containers", "resources.memory.containers", "resources.cpu.containers", "resources.cgroups.driver"}
+    assert unknown == {"resources.containers", "resources.memory.containers", "resources.cpu.pods", "resources.cpu.containers", "resources.cgroups.driver"}

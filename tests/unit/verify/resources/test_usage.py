@@ -31,7 +31,7 @@ def test_a_healthy_node(made: Made, look: MakeLook) -> None:
     reading = made(look(), look(5))
     assert by_name(usage.containers(reading, Tolerances())) == {"containers": OK, "containers.report": OK}
     assert by_name(usage.memory(reading, Tolerances())) == {"memory.containers": OK, "memory.node": OK, "memory.report": OK}
-    assert by_name(usage.cpu(reading, Tolerances())) == {"cpu.node": OK, "cpu.containers": OK, "cpu.report": OK}
+    assert by_name(usage.cpu(reading, Tolerances())) == {"cpu.pods": OK, "cpu.node": OK, "cpu.containers": OK, "cpu.report": OK}
     assert by_name(usage.filesystems(reading, Tolerances())) == {"filesystems.node": OK, "filesystems.image": OK, "filesystems.report": OK}
 
 
@@ -40,7 +40,7 @@ def test_without_grpcio_the_runtimes_part_is_unknown(made: Made, look: MakeLook,
     blind = {"runtime": None, "runtime_error": "No module named 'grpc'"}
     results = check(made(look(**blind), look(5, **blind)), Tolerances())
     unknown = [result for result in results if result.status == UNKNOWN]
-    assert [result.observed for result in unknown] == ["the container runtime could not be asked: No module named 'grpc'"]
+    assert {result.observed for result in unknown} == {"the container runtime could not be asked: No module named 'grpc'"}
 
 
 @pytest.mark.parametrize("check", [usage.containers, usage.memory, usage.cpu, usage.filesystems])
@@ -109,6 +109,14 @@ def test_five_percent_of_much_memory(made: Made, look: MakeLook) -> None:
         assert the(usage.memory(made(look(host=changed)), Tolerances()), "memory.node").status == status
 
 
+def test_what_the_verification_takes_itself_is_no_difference(made: Made, look: MakeLook) -> None:
+    host = look().host
+    # 5 % of the kubelet's 1000 Mi, and 60 Mi that it may or may not have seen.
+    for own, status in ((1110 * MIB, OK), (1110 * MIB + 1, FAIL), (950 * MIB, OK), (950 * MIB - 1, FAIL)):
+        changed = look(host=replace(host, memory=replace(host.memory, working_set=own)), own_memory=60 * MIB)
+        assert the(usage.memory(made(changed), Tolerances()), "memory.node").status == status
+
+
 def test_a_container_without_figures_is_not_taken_for_zero(made: Made, look: MakeLook) -> None:
     changed = summary(0)
     del changed["pods"][0]["containers"][0]["memory"]
@@ -141,56 +149,90 @@ def test_cpu_needs_a_window(made: Made) -> None:
     assert (result.status, result.check) == (UNKNOWN, "resources.cpu")
 
 
-@pytest.mark.parametrize(("cores", "status"), [(0.5499, OK), (0.4501, OK), (0.5501, FAIL), (0.4499, FAIL)])
-def test_node_cpu_at_its_edges(made: Made, look: MakeLook, cores: float, status: str) -> None:
-    last = look(10)
-    used = look().host.cpu.core_nanoseconds + int(cores * 10 * 1e9)  # type: ignore[union-attr]
-    last = replace(last, host=replace(last.host, cpu=replace(last.host.cpu, core_nanoseconds=used)))  # type: ignore[type-var]
-    # 50 m each way, of 500 m.
-    result = the(usage.cpu(made(look(), last), Tolerances()), "cpu.node")
+def later(look: MakeLook, cores: float, seconds: float = 10) -> Look:
+    """Return a look at which the pods' cgroup has used so many cores since NOW."""
+    last = look(seconds)
+    used = look().pods_cpu.core_nanoseconds + int(cores * seconds * 1e9)  # type: ignore[union-attr]
+    return replace(last, pods_cpu=replace(last.pods_cpu, core_nanoseconds=used))  # type: ignore[type-var]
+
+
+@pytest.mark.parametrize(("cores", "status"), [(0.3499, OK), (0.2501, OK), (0.3501, FAIL), (0.2499, FAIL)])
+def test_pods_cpu_at_its_edges(made: Made, look: MakeLook, cores: float, status: str) -> None:
+    # 50m each way; the runtime says 300m.
+    result = the(usage.cpu(made(look(), later(look, cores)), Tolerances()), "cpu.pods")
     assert (result.status, result.tolerance) == (status, "50m")
 
 
-def test_ten_percent_of_much_cpu(made: Made, look: MakeLook) -> None:
-    wide = Tolerances(cpu_millicores=0)
-    last = look(10)
-    for cores, status in ((0.5499, OK), (0.5501, FAIL)):
-        used = look().host.cpu.core_nanoseconds + int(cores * 10 * 1e9)  # type: ignore[union-attr]
-        changed = replace(last, host=replace(last.host, cpu=replace(last.host.cpu, core_nanoseconds=used)))  # type: ignore[type-var]
-        assert the(usage.cpu(made(look(), changed), wide), "cpu.node").status == status
-
-
-def test_windows_that_are_apart_widen_the_tolerance(made: Made, look: MakeLook) -> None:
-    result = the(usage.cpu(made(look(summary=Reading(summary(-0.1))), look(10)), Tolerances()), "cpu.node")
-    # A tenth of a second in ten, of two CPUs.
-    assert (result.status, result.tolerance) == (OK, "70m")
+@pytest.mark.parametrize(("cores", "status"), [(0.333, OK), (0.334, FAIL), (0.273, OK), (0.272, FAIL)])
+def test_ten_percent_of_much_cpu(made: Made, look: MakeLook, cores: float, status: str) -> None:
+    assert the(usage.cpu(made(look(), later(look, cores)), Tolerances(cpu_millicores=0)), "cpu.pods").status == status
 
 
 def test_a_counter_that_stands_still_is_unknown_not_zero(made: Made, look: MakeLook) -> None:
-    result = the(usage.cpu(made(look(), look(5, summary=Reading(summary(0)))), Tolerances()), "cpu.node")
-    assert (result.status, result.observed) == (UNKNOWN, "the kubelet's counter did not go on")
+    stuck = replace(look(5), runtime=look(0).runtime)
+    result = the(usage.cpu(made(look(), stuck), Tolerances()), "cpu.pods")
+    assert (result.status, result.observed) == (UNKNOWN, "3 of 3 counters did not go on, or were not read")
 
 
 def test_a_counter_that_fell_is_unknown(made: Made, look: MakeLook) -> None:
-    last = look(5)
-    last = replace(last, host=replace(last.host, cpu=replace(last.host.cpu, core_nanoseconds=0)))  # type: ignore[type-var]
-    result = the(usage.cpu(made(look(), last), Tolerances()), "cpu.node")
-    assert (result.status, result.observed) == (UNKNOWN, "the host's counter did not go on")
+    result = the(usage.cpu(made(look(), later(look, -1)), Tolerances()), "cpu.pods")
+    assert (result.status, result.observed) == (UNKNOWN, "the CPU time of the pods' cgroup could not be read")
+
+
+def test_containers_that_come_or_go_within_the_window(made: Made, look: MakeLook) -> None:
+    first = look()
+    fewer = replace(first, runtime=replace(first.runtime, containers=first.runtime.containers[1:]))  # type: ignore[union-attr,index,type-var]
+    for looks in ((fewer, look(5)), (look(-5), fewer)):
+        result = the(usage.cpu(made(*looks), Tolerances()), "cpu.pods")
+        assert (result.status, result.observed) == (UNKNOWN, "containers came or went within the window")
+
+
+@pytest.mark.parametrize(
+    ("value", "status"),
+    [
+        # The kubelet's value of 3 s before NOW, when the host read 7000.0 s: two CPUs can have done 6 s, and 2 s for a time without fractions.
+        (7000.0, OK),
+        (6992.1, OK),
+        (6991.9, FAIL),
+        (7001.9, OK),
+        (7002.1, FAIL),
+    ],
+)
+def test_node_cpu_is_one_counter(made: Made, look: MakeLook, value: float, status: str) -> None:
+    changed = summary(-3)
+    changed["node"]["cpu"]["usageCoreNanoSeconds"] = int(value * 1e9)
+    result = the(usage.cpu(made(look(), look(5, summary=Reading(changed))), Tolerances()), "cpu.node")
+    assert result.status == status
+
+
+def test_another_cgroups_counter_is_found(made: Made, look: MakeLook) -> None:
+    changed = summary(4)
+    changed["node"]["cpu"]["usageCoreNanoSeconds"] *= 10
+    assert the(usage.cpu(made(look(), look(5, summary=Reading(changed))), Tolerances()), "cpu.node").status == FAIL
+
+
+def test_clock_ticks_and_the_scheduler_drift_apart_on_cgroup_v1(made: Made, look: MakeLook) -> None:
+    changed = summary(4)
+    changed["node"]["cpu"]["usageCoreNanoSeconds"] = int(6400e9)
+    for hierarchy, status in (("v1", OK), ("v2", FAIL)):
+        looks = [look(), look(5, summary=Reading(changed))]
+        looks = [replace(one, host=replace(one.host, cgroup=hierarchy)) for one in looks]
+        assert the(usage.cpu(made(*looks), Tolerances()), "cpu.node").status == status
 
 
 @pytest.mark.parametrize(
     ("value", "both", "status"),
     [
-        # The kubelet's sample is 7 s older than the runtime's last value, 100.5 s: two CPUs can have done 14 s in between, and 0.2 s for the stamps.
+        # The kubelet's sample is 7 s older than the runtime's last value, 100.5 s: two CPUs can have done 14 s in between, and 2 s for its cut time.
         (100.5, False, OK),
-        (86.4, False, OK),
-        (86.2, False, FAIL),
-        (100.8, False, FAIL),
+        (84.6, False, OK),
+        (84.4, False, FAIL),
+        (102.6, False, FAIL),
         # It is 2 s older than the runtime's first value as well, 100.0 s.
-        (95.9, True, OK),
-        (95.7, True, FAIL),
-        (100.1, True, OK),
-        (100.3, True, FAIL),
+        (94.1, True, OK),
+        (93.9, True, FAIL),
+        (101.9, True, OK),
+        (102.1, True, FAIL),
     ],
 )
 def test_containers_cpu_at_its_edges(made: Made, look: MakeLook, value: float, both: bool, status: str) -> None:
