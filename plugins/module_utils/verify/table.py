@@ -37,6 +37,7 @@ _COLUMNS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("POD NETWORK", "pod_network", ("network",)),
     ("TRAFFIC", "", ("traffic", "policy")),
     ("DNS", "", ("dns",)),
+    ("RESOURCES", "", ("resources",)),
     ("RESULT", "", ()),
 )
 
@@ -158,7 +159,8 @@ def _merged(results: Sequence[Result]) -> list[tuple[str, str, Result]]:
 def _problem(nodes: str, checks: str, result: Result) -> list[str]:
     lines = _wrap(f"{_WORDS[result.status]:<7}  {nodes}  {checks}: {result.observed}", "         ")
     if result.expected:
-        lines += _wrap(f"         expected: {result.expected}", "                   ")
+        tolerance = f" (tolerance: {result.tolerance})" if result.tolerance else ""
+        lines += _wrap(f"         expected: {result.expected}{tolerance}", "                   ")
     if result.hint:
         lines += _wrap(f"         look at: {result.hint}", "                  ")
     return lines
