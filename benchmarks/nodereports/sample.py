@@ -13,10 +13,15 @@ sys.path.insert(0, str(ROOT / ".ansible" / "collections"))
 # ruff: noqa: E402 (the path comes first)
 from ansible_collections.nodewise.cluster.plugins.module_utils.api.client import ApiClient
 from ansible_collections.nodewise.cluster.plugins.module_utils.cri.model import Container, ContainerKey, Counter, RuntimeReading, RuntimeStatus
+from ansible_collections.nodewise.cluster.plugins.module_utils.errors import NodewiseError
 from ansible_collections.nodewise.cluster.plugins.module_utils.node.model import HOST, CpuCounter, Filesystem, HostReading, Memory, Pressure
 from ansible_collections.nodewise.cluster.plugins.module_utils.report.build import Allocatable, Observer
+from ansible_collections.nodewise.cluster.plugins.module_utils.report.conditions import format_time
 from ansible_collections.nodewise.cluster.plugins.module_utils.report.manifests import cluster_objects
+from ansible_collections.nodewise.cluster.plugins.module_utils.report.publisher import Publisher
 from ansible_collections.nodewise.cluster.plugins.module_utils.report.settings import Settings
+
+__all__ = ["ROOT", "ApiClient", "Publisher", "Settings", "apply", "create_node", "format_time", "ready", "status"]
 
 PODS = 110
 GIB = 2**30
@@ -102,3 +107,11 @@ def create_node(admin: ApiClient, name: str) -> str:
     if not answer.ok:
         sys.exit(f"Node {name}: {answer.status} {answer.message}")
     return str(answer.value()["metadata"]["uid"])
+
+
+def ready(admin: ApiClient) -> bool:
+    """Return whether the API server is ready."""
+    try:
+        return admin.get("/readyz").ok
+    except NodewiseError:
+        return False

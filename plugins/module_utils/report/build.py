@@ -26,7 +26,7 @@ from .windows import Window
 MINUTE = 60.0
 FIVE_MINUTES = 300.0
 TOP = 5
-CONSUMER_LENGTH = 80
+CONSUMER_LENGTH = 50
 """Characters of a consumer's name at most; a longer one is cut in the middle."""
 FILESYSTEMS = 6
 MOUNTPOINT_LENGTH = 128

@@ -25,6 +25,8 @@ GOOD = "good"
 BETWEEN = "between"
 """Neither bad enough to set a condition nor good enough to clear it."""
 
+_NORMAL = "Normal"
+
 MESSAGE_LENGTH = 160
 """Characters of a condition's message at most."""
 
@@ -132,14 +134,9 @@ class Condition:
         return replace(self, since=since) if status == self.status else self
 
     def to_dict(self) -> dict[str, str]:
-        """Return the entry of C(status.conditions)."""
-        return {
-            "type": self.type,
-            "status": self.status,
-            "reason": self.reason,
-            "message": self.message[:MESSAGE_LENGTH],
-            "lastTransitionTime": format_time(self.since, 0),
-        }
+        """Return the entry of C(status.conditions); one that is plainly false needs no reason and no message."""
+        said = {"reason": self.reason, "message": self.message[:MESSAGE_LENGTH]} if self.reason != _NORMAL else {}
+        return {"type": self.type, "status": self.status, **said, "lastTransitionTime": format_time(self.since, 0)}
 
 
 def _reason(status: str, signal: Signal) -> str:
@@ -147,7 +144,7 @@ def _reason(status: str, signal: Signal) -> str:
         return signal.reason
     if status == TRUE:
         return "Recovering" if signal.level == GOOD else signal.reason
-    return "Pending" if signal.level == BAD else "Normal"
+    return "Pending" if signal.level == BAD else _NORMAL
 
 
 def share_signal(percent: float | None, numbers: str, threshold: float, clear: float, reason: str, missing: str) -> Signal:

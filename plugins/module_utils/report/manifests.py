@@ -47,7 +47,7 @@ def access() -> list[dict[str, Any]]:
         "metadata": _metadata(),
         "rules": [
             {"apiGroups": [schema.GROUP], "resources": [schema.PLURAL], "verbs": ["create", "get", "patch"]},
-            {"apiGroups": [schema.GROUP], "resources": [f"{schema.PLURAL}/status"], "verbs": ["patch"]},
+            {"apiGroups": [schema.GROUP], "resources": [f"{schema.PLURAL}/status"], "verbs": ["update"]},
         ],
     }
     binding = {
@@ -298,11 +298,11 @@ def _status() -> dict[str, Any]:
                         {
                             "type": _enum("Its name.", *schema.CONDITIONS),
                             "status": _enum("Unknown if it could not be found out.", TRUE, FALSE, UNKNOWN),
-                            "reason": _string("One word.", 64, "[A-Za-z]+"),
-                            "message": _string("The numbers.", MESSAGE_LENGTH),
+                            "reason": _string("One word; left out while nothing is wrong.", 64, "[A-Za-z]+"),
+                            "message": _string("The numbers, likewise.", MESSAGE_LENGTH),
                             "lastTransitionTime": _time("When the status became what it is."),
                         },
-                        ["type", "status", "reason", "lastTransitionTime"],
+                        ["type", "status", "lastTransitionTime"],
                     ),
                 ),
                 "x-kubernetes-list-type": "map",

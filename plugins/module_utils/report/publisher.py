@@ -35,7 +35,7 @@ _PASSING = frozenset({0, 401, 408, 409, 429, 500, 502, 503, 504})
 
 _REMEDIES = {
     401: "look at the kubelet's client certificate: openssl x509 -noout -dates -in /var/lib/kubelet/pki/kubelet-client-current.pem",
-    403: "apply the reporter's objects to the cluster again (role reporter): a ClusterRole lets system:nodes write nodereports",
+    403: "see that node_name is this node's own name, then apply the reporter's objects to the cluster again (role reporter): a ClusterRole lets system:nodes write nodereports",
     404: "apply the reporter's objects to the cluster again (role reporter): the CustomResourceDefinition is missing",
     422: "give the reporter the node's own name, and let both it and the cluster's objects be of the same version",
 }
@@ -132,7 +132,7 @@ class Publisher:
         self._node, self._client, self._settings = node, client, settings
         self._clock, self._wall, self._draw = clock, wall, draw
         self._recalled = False
-        self._exists = False
+        self._version = ""
         self._uid = ""
         self._owner = ""
         self._node_read_at = 0.0
@@ -186,18 +186,11 @@ class Publisher:
         return self._regular_at
 
     def _recall(self) -> Answer:
-        answer = self._client.request("GET", f"{self._path()}{_CACHED}")
-        if answer.status not in (200, 404):
-            raise _Refused(f"reading the NodeReport {self._node}", answer)
+        answer = self._read_report(_CACHED)
         self._read_node(_CACHED)
         now = self._clock()
         self._regular_at = now
-        self._exists = answer.ok
-        if answer.ok:
-            report = _object("reading the NodeReport", answer)
-            self._owner = _owner(report)
-            self.stored = report.get("status") or {}
-            self._sequence = int(self.stored.get("sequence") or 0)
+        if self.stored is not None:
             age = _age(self.stored, self._wall())
             if age is not None:
                 self._written, self._written_at = self.stored, now - max(0.0, age)
@@ -205,56 +198,81 @@ class Publisher:
                     self._regular_at = self._slot_after(self._written_at)
         return answer
 
+    def _read_report(self, query: str = "") -> Answer:
+        """Read the report as it is stored; another reporter of the same name, or one before us, may have written it."""
+        action = f"reading the NodeReport {self._node}"
+        answer = self._client.request("GET", f"{self._path()}{query}")
+        if answer.status not in (200, 404):
+            raise _Refused(action, answer)
+        self._version = self._owner = ""
+        if answer.ok:
+            report = _object(action, answer)
+            self._version, self._owner = str(report["metadata"]["resourceVersion"]), _owner(report)
+            self.stored = report.get("status") or {}
+            self._sequence = max(self._sequence, int(self.stored.get("sequence") or 0))
+        return answer
+
     def _write(self) -> Answer:
-        pending = self._pending or {}
         if self._clock() - self._node_read_at >= NODE_SECONDS:
             self._read_node(_CACHED)
-        if self._exists and self._owner != self._uid:
-            self._adopt()
-        if not self._exists:
-            self._create()
-        self._sequence += 1
-        status = {**pending, "sequence": self._sequence}
-        answer = self._patch_status(status)
-        if answer.status == 404:
-            # Deleted, by hand or because its Node was. The Node may be another one by now, under the same name.
-            self._exists = False
-            self._read_node("")
-            self._create()
-            answer = self._patch_status(status)
+        status = {**(self._pending or {})}
+        for _attempt in range(2):
+            if not self._version:
+                self._read_report()
+            if not self._version:
+                # Deleted, by hand or because its Node was. The Node may be another one by now, under the same name.
+                self._read_node()
+                self._create()
+            elif self._owner != self._uid:
+                self._adopt()
+            self._sequence += 1
+            status["sequence"] = self._sequence
+            answer = self._put(status)
+            if answer.status not in (404, 409):
+                break
         if not answer.ok:
             raise _Refused(f"writing the NodeReport {self._node}", answer)
         self._pending, self._written, self._written_at = None, status, self._clock()
         self._regular_at = self._slot_after(self._written_at)
         return answer
 
-    def _patch_status(self, status: Mapping[str, Any]) -> Answer:
-        # A merge patch would keep figures that have become unknown; this replaces the whole.
-        patch = [{"op": "add", "path": "/status", "value": status}]
-        return self._client.request("PATCH", f"{self._path()}/status", patch, JSON_PATCH, METADATA_ONLY)
+    def _put(self, status: Mapping[str, Any]) -> Answer:
+        """Replace the status: the cheapest write there is (benchmarks/nodereports), and no figure stays that is unknown now.
+
+        A merge patch would keep such figures. The API server takes nothing of the metadata here but the resourceVersion.
+        """
+        metadata = {"name": self._node, "resourceVersion": self._version}
+        # Until the answer is there, nobody knows which version is stored.
+        self._version = ""
+        body = {"apiVersion": schema.API_VERSION, "kind": schema.KIND, "metadata": metadata, "status": status}
+        answer = self._client.request("PUT", f"{self._path()}/status", body, JSON, METADATA_ONLY)
+        if answer.ok:
+            self._version = _version(answer)
+        return answer
 
     def _create(self) -> None:
         body = {"apiVersion": schema.API_VERSION, "kind": schema.KIND, "metadata": {"name": self._node, "ownerReferences": self._owners()}}
         answer = self._client.request("POST", schema.PATH, body, JSON, METADATA_ONLY)
+        # 409: it is there already, since an earlier request made it whose answer did not arrive.
         if not answer.ok and answer.status != 409:
             raise _Refused(f"creating the NodeReport {self._node}", answer)
-        # One that is there already was made by a request whose answer did not arrive, or is older than the Node.
-        self._exists, self._owner = True, self._uid
-        if answer.status == 409:
-            self._adopt()
+        self._adopt()
 
     def _adopt(self) -> None:
-        """Name the present Node as the report's owner; else it would be collected as garbage."""
-        patch = [{"op": "add", "path": "/metadata/ownerReferences", "value": self._owners()}]
-        answer = self._client.request("PATCH", self._path(), patch, JSON_PATCH, METADATA_ONLY)
-        if answer.status == 404:
-            self._exists = False
-        elif answer.ok:
-            self._owner = self._uid
-        else:
-            raise _Refused(f"naming the owner of the NodeReport {self._node}", answer)
+        """Name the present Node as the report's owner; else it would be collected as garbage.
 
-    def _read_node(self, query: str) -> None:
+        The managedFields are emptied: who wrote the metadata is of no use, and a tenth of the object.
+        """
+        patch = [
+            {"op": "add", "path": "/metadata/ownerReferences", "value": self._owners()},
+            {"op": "add", "path": "/metadata/managedFields", "value": [{}]},
+        ]
+        answer = self._client.request("PATCH", self._path(), patch, JSON_PATCH, METADATA_ONLY)
+        if not answer.ok:
+            raise _Refused(f"naming the owner of the NodeReport {self._node}", answer)
+        self._version, self._owner = _version(answer), self._uid
+
+    def _read_node(self, query: str = "") -> None:
         answer = self._client.request("GET", f"/api/v1/nodes/{self._node}{query}")
         if answer.status == 404:
             raise NodewiseError(f"there is no Node {self._node}, so no report can belong to it.", "let the kubelet register it, or correct the node's name")
@@ -300,6 +318,14 @@ def _object(action: str, answer: Answer) -> dict[str, Any]:
     if not isinstance(value, dict) or "metadata" not in value:
         raise NodewiseError(f"{action}: the answer is no Kubernetes object: {answer.text[:80]!r}.", "see what stands between this host and the API server")
     return value
+
+
+def _version(answer: Answer) -> str:
+    """Return the resourceVersion that a write has come to; empty, so that it is read again, if the answer does not say."""
+    try:
+        return str(answer.value()["metadata"]["resourceVersion"])
+    except (ValueError, KeyError, TypeError):
+        return ""
 
 
 def _identity(status: Mapping[str, Any]) -> tuple[Any, Any]:

@@ -19,7 +19,7 @@ Shape of C(status), in the units that the names say (every figure is left out wh
     pods: {ready, notReady}    containers: {created, running, exited, unknown}
     unreadContainers: int, only if not 0: the report is partial
     top: {cpu: ["namespace/pod/container 350m"], memory: ["namespace/pod/container 120Mi"]}   at most five each
-    conditions: [{type, status: True|False|Unknown, reason, message, lastTransitionTime}]
+    conditions: [{type, status: True|False|Unknown, reason, message, lastTransitionTime}]   reason and message not while all is well
     pressure: str for people: the types of the true conditions in short ("cpu,disk"), or "none"; "unknown" if any is Unknown and none true
 """
 
