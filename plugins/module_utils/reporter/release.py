@@ -97,7 +97,9 @@ def loaded_source(name: str) -> tuple[str, bool] | None:
     get_source = getattr(spec.loader, "get_source", None) if spec else None
     if spec is None or get_source is None:
         return None
-    return get_source(spec.name) or "", spec.submodule_search_locations is not None
+    source = get_source(spec.name) or ""
+    # Ansible's own loader, on the control machine, returns bytes.
+    return source.decode() if isinstance(source, bytes) else source, spec.submodule_search_locations is not None
 
 
 def code_files(source_of: Callable[[str], tuple[str, bool] | None] = loaded_source, entries: Sequence[str] = _ENTRIES) -> dict[str, str]:
@@ -204,7 +206,7 @@ class Release:
                 _unpack(wheel, libraries)
             for name, text in code.items():
                 write_atomic(os.path.join(libraries, PACKAGE, name), text)
-            self._try(os.path.join(part, "venv", "bin", "python"), libraries, part)
+            _try(os.path.join(part, "venv", "bin", "python"), libraries)
             write_atomic(os.path.join(part, _MANIFEST), json.dumps(_digests(part), indent=0, sort_keys=True))
             if os.path.lexists(self.path):
                 # A damaged one goes out of the way; what runs keeps the files that it has open.
@@ -213,16 +215,6 @@ class Release:
         finally:
             shutil.rmtree(part, ignore_errors=True)
             self._sweep()
-
-    def _try(self, program: str, libraries: str, part: str) -> None:
-        """Compile everything, since the daemon may not write there, and import all that it will need."""
-        # unchecked-hash: the files never change under their names, so Python need not look at them again.
-        compile_all = [program, "-I", "-m", "compileall", "-q", "--invalidation-mode=unchecked-hash", "-s", part, "-p", self.path, libraries]
-        import_all = [program, "-I", "-c", f"from {PACKAGE}.reporter import main, probe; main.import_all()"]
-        for command in (compile_all, import_all):
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            if done.returncode != 0:
-                raise NodewiseError(f"The new release does not work with {os.readlink(program)}: {(done.stderr or done.stdout).strip()[-600:]}")
 
     def _sweep(self) -> None:
         for name in os.listdir(self.root):
@@ -251,6 +243,17 @@ class Release:
         os.replace(temporary, os.path.join(self.root, "current"))
         for name in self.others():
             shutil.rmtree(os.path.join(self.root, name))
+
+
+def _try(program: str, libraries: str) -> None:
+    """Compile everything, since the daemon may not write there, and import all that it will need."""
+    # unchecked-hash: the files never change under their names, so Python need not look at them again.
+    compile_all = [program, "-I", "-m", "compileall", "-q", "--invalidation-mode=unchecked-hash", libraries]
+    import_all = [program, "-I", "-c", f"from {PACKAGE}.reporter import main, probe; main.import_all()"]
+    for command in (compile_all, import_all):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise NodewiseError(f"The new release does not work with {os.readlink(program)}: {(done.stderr or done.stdout).strip()[-600:]}")
 
 
 def _unpack(wheel: str, libraries: str) -> None:

@@ -1,0 +1,144 @@
+# Copyright: Nodewise authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from ansible_collections.nodewise.cluster.plugins.module_utils.artifacts.wheels import Wheel
+from ansible_collections.nodewise.cluster.plugins.module_utils.errors import NodewiseError
+from ansible_collections.nodewise.cluster.plugins.module_utils.reporter.release import (
+    PACKAGE,
+    Python,
+    Release,
+    ask_python,
+    code_files,
+    loaded_source,
+    release_digest,
+)
+
+PYTHON = Python("/usr/bin/python3.11", "3.11", "amd64")
+WHEEL = Wheel("one-1-py3-none-any.whl", "0" * 64)
+MODULES = {
+    "a": ("", True),
+    "a.main": ("from . import near\nfrom .near import thing\ndef f():\n    from ..b.far import other\nimport yaml\nfrom grpc import x", False),
+    "a.near": ("thing = 1", False),
+    "b": ("", True),
+    "b.far": ("other = 1", False),
+    "b.unused": ("", False),
+}
+
+
+def test_the_code_is_what_the_entry_point_imports_also_inside_functions() -> None:
+    files = code_files(MODULES.get, ["a.main"])
+    assert sorted(files) == ["__init__.py", "a/__init__.py", "a/main.py", "a/near.py", "b/__init__.py", "b/far.py"]
+
+
+def test_our_own_code_is_found_whatever_loaded_it() -> None:
+    files = code_files()
+    assert {"reporter/main.py", "reporter/probe.py", "report/build.py", "cri/client.py", "api/client.py", "errors.py"} <= set(files)
+    assert not [name for name in files if name.startswith(("artifacts/", "systemd/"))]
+    assert loaded_source("reporter.nothing") is None
+
+
+def test_our_own_code_needs_no_ansible() -> None:
+    assert [name for name, text in code_files().items() if "import ansible" in text or "from ansible" in text] == []
+
+
+def test_the_digest_is_of_code_wheels_and_python() -> None:
+    digests = {
+        release_digest({"main.py": ""}, [WHEEL], PYTHON),
+        release_digest({"main.py": "1"}, [WHEEL], PYTHON),
+        release_digest({"main.py": ""}, [], PYTHON),
+        release_digest({"main.py": ""}, [WHEEL], Python("/usr/bin/python3.11", "3.12", "amd64")),
+    }
+    assert len(digests) == 4
+    assert release_digest({"a": "", "b": ""}, [WHEEL], PYTHON) == release_digest({"b": "", "a": ""}, [WHEEL], PYTHON)
+
+
+def test_a_python_says_what_it_is() -> None:
+    found = ask_python(sys.executable)
+    assert found.version == f"{sys.version_info[0]}.{sys.version_info[1]}"
+    assert os.path.samefile(found.program, os.path.realpath(sys.executable))
+
+
+@pytest.mark.parametrize(("program", "message"), [("/nowhere/python", "cannot be run"), ("/bin/false", "does not say what it is")])
+def test_a_python_that_is_none_is_named(program: str, message: str) -> None:
+    with pytest.raises(NodewiseError, match=f"{program} {message}"):
+        ask_python(program)
+
+
+def wheel(folder: Path, members: dict[str, str]) -> str:
+    path = folder / "dep-1-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in members.items():
+            archive.writestr(name, text)
+    return str(path)
+
+
+CODE = {
+    "__init__.py": "",
+    "reporter/__init__.py": "",
+    "reporter/probe.py": "",
+    "reporter/main.py": "def import_all():\n    import dep\n",
+}
+
+
+def test_a_release_runs_with_its_own_packages_and_is_whole(tmp_path: Path) -> None:
+    release = Release("d1", str(tmp_path / "root"))
+    assert not release.whole()
+    release.build(ask_python(sys.executable), CODE, [wheel(tmp_path, {"dep.py": "answer = 42"})])
+    assert release.whole()
+    done = subprocess.run(
+        [release.python, "-I", "-c", f"import sys, dep, {PACKAGE}; print(dep.answer, sys.prefix)"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"42 {release.path}/venv\n"
+    assert sorted(os.listdir(release.root)) == ["d1"]
+
+
+def test_a_release_that_was_touched_is_not_whole_and_built_again(tmp_path: Path) -> None:
+    release = Release("d1", str(tmp_path / "root"))
+    python, wheels = ask_python(sys.executable), [wheel(tmp_path, {"dep.py": "answer = 42"})]
+    release.build(python, CODE, wheels)
+    module = next(Path(release.path).rglob("dep.py"))
+    module.write_text("answer = 41")
+    assert not release.whole()
+    release.build(python, CODE, wheels)
+    assert release.whole()
+    (Path(release.path) / "venv" / "more").write_text("")
+    assert not release.whole()
+
+
+def test_what_cannot_be_imported_never_gets_the_name(tmp_path: Path) -> None:
+    release = Release("d1", str(tmp_path / "root"))
+    with pytest.raises(NodewiseError, match=r"(?s)does not work with .*No module named 'dep'"):
+        release.build(ask_python(sys.executable), CODE, [])
+    assert os.listdir(release.root) == []
+
+
+@pytest.mark.parametrize("name", ["dep-1.data/scripts/run", "../outside.py", "/etc/outside.py"])
+def test_a_wheel_that_unpacking_does_not_install_is_refused(tmp_path: Path, name: str) -> None:
+    release = Release("d1", str(tmp_path / "root"))
+    with pytest.raises(NodewiseError, match="dep-1-py3-none-any.whl has"):
+        release.build(ask_python(sys.executable), CODE, [wheel(tmp_path, {name: ""})])
+    assert os.listdir(release.root) == []
+
+
+def test_what_a_killed_run_left_is_swept_and_other_releases_go(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    python, wheels = ask_python(sys.executable), [wheel(tmp_path, {"dep.py": ""})]
+    Release("d1", str(root)).build(python, CODE, wheels)
+    (root / ".part-x").mkdir()
+    second = Release("d2", str(root))
+    second.build(python, CODE, wheels)
+    assert not (root / ".part-x").exists()
+    assert second.others() == ["d1"]
+    assert not second.current()
+    second.make_current()
+    assert second.current()
+    assert sorted(os.listdir(root)) == ["current", "d2"]

@@ -1,0 +1,48 @@
+# Copyright: Nodewise authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible_collections.nodewise.cluster.plugins.module_utils.reporter.unit import unit_text
+from ansible_collections.nodewise.cluster.plugins.module_utils.reporter.version import VERSION, agent_version
+
+
+def unit(systemd: int) -> str:
+    return unit_text("/opt/nodewise/reporter/d/venv/bin/python", "/etc/nodewise/reporter.json", "1.0.0+abc", 30, systemd)
+
+
+@pytest.mark.parametrize(("systemd", "delay"), [(252, "RestartSec=5s\n"), (254, "RestartMaxDelaySec=60s\n")])
+def test_the_delay_of_a_restart_grows_where_systemd_knows_how(systemd: int, delay: str) -> None:
+    assert delay in unit(systemd)
+    assert ("RestartSteps=" in unit(systemd)) == (systemd >= 254)
+
+
+def test_a_start_is_given_longer_than_the_daemon_waits_for_its_first_report() -> None:
+    assert "--ready-seconds 30\n" in unit(252)
+    assert "TimeoutStartSec=60s\n" in unit(252)
+
+
+def test_nothing_makes_a_folder_on_a_full_disk() -> None:
+    text = unit(257)
+    for setting in ("PrivateTmp=", "StateDirectory=", "CacheDirectory=", "RuntimeDirectory=", "LogsDirectory="):
+        assert f"\n{setting}" not in text
+
+
+def test_the_version_is_the_collections(collection_root: Path) -> None:
+    assert yaml.safe_load((collection_root / "galaxy.yml").read_text())["version"] == VERSION
+    assert agent_version("0123456789abcdef") == f"{VERSION}+0123456789ab"
+
+
+def test_systemd_knows_every_setting(tmp_path: Path) -> None:
+    path = tmp_path / "nodewise-reporter.service"
+    path.write_text(unit(252).replace("/opt/nodewise/reporter/d/venv/bin/python", "/bin/sh"))
+    try:
+        done = subprocess.run(["systemd-analyze", "verify", str(path)], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        pytest.skip("systemd-analyze is not here")
+    assert "Unknown key" not in done.stderr and "Failed to parse" not in done.stderr, done.stderr
