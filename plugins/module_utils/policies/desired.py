@@ -218,7 +218,7 @@ def _limit_problems(place: str, limit: Mapping[str, Any]) -> list[str]:
     for option, quantities in given.items():
         for name, text in quantities.items():
             problem = limit_name_problem(limit["type"], name) or _quantity_problem(text)
-            found += [f"{place}, {option}: {problem}."] if problem else []
+            found += [_sentence(f"{place}, {option}: {problem}")] if problem else []
     if found:
         return found
     if not any(given.values()):
@@ -266,7 +266,7 @@ def _quota_problems(key: Key, entry: Mapping[str, Any]) -> list[str]:
         problem = quota_name_problem(name) or _quantity_problem(text)
         if not problem and is_count(name) and parse_quantity(text).denominator != 1:
             problem = f"{text} of {name} is no whole number"
-        found += [f"{key}, hard: {problem}."] if problem else []
+        found += [_sentence(f"{key}, hard: {problem}")] if problem else []
     names = [*(entry.get("scopes") or []), *(item["scope_name"] for item in entry.get("scope_selector") or [])]
     for one, other in (("Terminating", "NotTerminating"), ("BestEffort", "NotBestEffort")):
         if one in names and other in names:
@@ -286,6 +286,10 @@ def _requirement_problems(item: Mapping[str, Any]) -> list[str]:
     if (operator in ("In", "NotIn")) != bool(values):
         return [f"the operator {operator} of {scope} needs {'values' if operator in ('In', 'NotIn') else 'no values'}"]
     return []
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith("?") else f"{text}."
 
 
 def _quantity_problem(text: str) -> str:
