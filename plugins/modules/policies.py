@@ -26,6 +26,7 @@ options:
       - V(present) compares and applies.
       - V(verified) changes nothing. It compares, reads what is used of each quota, and lets the API server judge pods in dry-run mode.
         One that states nothing must get what a LimitRange gives; one that asks for more than a quota allows must be refused in the quota's name.
+        It does not fail; RV(checks) says what is wrong, and M(nodewise.cluster.verify_cluster) judges it.
       - V(checked) looks at the options only, and needs no cluster.
     type: str
     choices: [present, verified, checked]
@@ -218,7 +219,8 @@ from ..module_utils.kube.kubectl import ADMIN_KUBECONFIG, Kubectl
 from ..module_utils.policies.cluster import actions, carry_out, compare, difference, refuse
 from ..module_utils.policies.desired import LIMIT_FIELDS, LIMIT_TYPES, OPERATORS, PREEMPTION, SCOPES, Desired, desired, problems
 from ..module_utils.policies.plan import make_plan
-from ..module_utils.policies.prove import prove
+from ..module_utils.policies.prove import LISTED, prove
+from ..module_utils.verify.result import CLUSTER, UNKNOWN, Result
 
 
 def main() -> None:
@@ -274,6 +276,9 @@ def main() -> None:
         refuse(problems(module.params))
         _run(module, desired(module.params))
     except NodewiseError as error:
+        if module.params["state"] == "verified":
+            # It is for verify_cluster to judge, which shows all else that it knows too.
+            module.exit_json(changed=False, checks=[Result(LISTED, CLUSTER, UNKNOWN, "policies as listed", error.message, error.remedy).to_dict()])
         module.fail_json(msg=str(error))
 
 

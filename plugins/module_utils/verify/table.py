@@ -132,6 +132,17 @@ def headline(report: Report) -> str:
     return f"{name}: {', '.join(part for part in parts if part)}"
 
 
+def quotas(report: Report) -> list[str]:
+    """Return a line for each quota that was looked at: what is used of each of its limits."""
+    prefix = "policies.quota."
+    return [
+        line
+        for result in judged(report.results, report.scope)
+        if result.check.startswith(prefix)
+        for line in _wrap(f"Quota {result.check.removeprefix(prefix)}{_MARKS[result.status]}: {result.observed}", "      ")
+    ]
+
+
 def problems(report: Report) -> list[str]:
     """Return the lines that list every result that is not ok: failures first, then unknowns, then warnings.
 
@@ -201,7 +212,7 @@ def _not_tried(checks: Collection[str]) -> str:
 def text(report: Report) -> str:
     """Return the whole report in plain text."""
     listed = problems(report)
-    blocks = [[headline(report)], table(report), listed, _wrap(summary(report), "        ")]
+    blocks = [[headline(report)], table(report), quotas(report), listed, _wrap(summary(report), "        ")]
     return "\n\n".join("\n".join(block) for block in blocks if block)
 
 

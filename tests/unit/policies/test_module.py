@@ -90,6 +90,12 @@ def test_verification_returns_checks(run: Run, cluster: Any) -> None:
     assert (check["check"], check["status"]) == ("policies.listed", "fail")
 
 
+def test_a_verification_that_cannot_be_made_is_unknown(run: Run, cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "get", lambda *_args: (_ for _ in ()).throw(NodewiseError("connection refused")))
+    (check,) = run(state="verified", resource_quotas=[QUOTA])["checks"]
+    assert (check["check"], check["node"], check["status"], check["observed"]) == ("policies.listed", "cluster", "unknown", "connection refused")
+
+
 def test_an_api_that_does_not_answer_is_told_of(run: Run, cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def down(*_args: str) -> None:
         raise NodewiseError("connection refused")
