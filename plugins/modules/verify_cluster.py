@@ -42,6 +42,11 @@ options:
       - If given, each node in O(scope) must have a result of each active check; one that is missing is V(unknown).
     type: list
     elements: dict
+  policies:
+    description: The checks that M(nodewise.cluster.policies) returned. Those of quotas are shown below the table, all others only if they are not ok.
+    type: list
+    elements: dict
+    default: []
   cluster_name:
     description: Name of the cluster, which is part of each Node's provider id. Empty means not compared.
     type: str
@@ -148,6 +153,7 @@ def main() -> None:
             "scope": {"type": "list", "elements": "str", "default": []},
             "hosts": {"type": "list", "elements": "dict"},
             "active": {"type": "list", "elements": "dict"},
+            "policies": {"type": "list", "elements": "dict", "default": []},
             "cluster_name": {"type": "str", "default": ""},
             "kubernetes_version": {"type": "str", "default": ""},
             "containerd_version": {"type": "str", "default": ""},
@@ -169,6 +175,7 @@ def main() -> None:
     try:
         hosts = {report["node"]: HostReport.from_dict(report) for report in params["hosts"] or []}
         active = [Result.from_dict(check) for check in params["active"] or []]
+        policies = [Result.from_dict(check) for check in params["policies"]]
         api = ApiReader()
     except (KeyError, ValueError) as error:
         module.fail_json(msg=f"The results given are not those of our modules ({type(error).__name__}: {error}).")
@@ -186,6 +193,7 @@ def main() -> None:
         time.sleep(1)
     if params["active"] is not None:
         checks += doubted([*active, *missing_results(active, scope)])
+    checks += policies
     module.exit_json(
         changed=False,
         cluster_name=params["cluster_name"],
