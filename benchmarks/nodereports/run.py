@@ -37,6 +37,7 @@ STEADY_WRITES = 100.0
 class Write:
     """One request of a reporter that was answered, or failed."""
 
+    node: str
     at: float
     kind: str
     status: int
@@ -69,14 +70,14 @@ class Reporter:
         if self.publisher.due_in() > 0:
             # A sample that brought an early report forward, but not to this moment.
             self.due = time.monotonic() + self.publisher.due_in()
-            return Write(time.time(), "sampled", 0, 0.0, 0.0)
+            return Write(self._name, time.time(), "sampled", 0, 0.0, 0.0)
         outcome = self.publisher.step()
         self.publisher.offer(self._sample())
         self.due = time.monotonic() + self.publisher.due_in()
         if outcome.kind == "written" and random.random() < CHANGE_SHARE:
             self._change_at = time.monotonic() + 60 * random.random()
         self.due = min(self.due, self._change_at)
-        return Write(time.time(), outcome.kind, outcome.status, outcome.seconds or 0.0, late, outcome.message)
+        return Write(self._name, time.time(), outcome.kind, outcome.status, outcome.seconds or 0.0, late, outcome.message)
 
     def _sample(self) -> dict[str, Any]:
         now = time.time()
@@ -192,6 +193,7 @@ class Run:
         self._commands: list[Any] = []
         self._results: Any = multiprocessing.Queue()
         self._workers: list[multiprocessing.Process] = []
+        self._idle: dict[str, float] = {}
 
     def start(self) -> None:
         """Start the servers, create Nodes and certificates, and start the processes of the reporters."""
@@ -205,6 +207,9 @@ class Run:
             self.plane.kubeconfig(name, f"system:node:{name}", "system:nodes")
         clients = self.plane.admin.parent
         count = min(self.arguments.processes, self.nodes)
+        before = self.plane.cpu_seconds()
+        time.sleep(10)
+        self._idle = {process: (used - before[process]) / 10 for process, used in self.plane.cpu_seconds().items()}
         for number in range(count):
             commands: Any = multiprocessing.Queue()
             worker = multiprocessing.Process(target=work, args=(names[number::count], clients, self.arguments.threads, commands, self._results))
@@ -227,7 +232,8 @@ class Run:
         after, until = self.plane.cpu_seconds(), time.time()
         writes = [write for _worker in self._workers for write in self._results.get(timeout=120)]
         steady = sum(write.kind == "written" and since <= write.at < until for write in writes)
-        cpu = {process: (after[process] - before[process]) * 1000 / max(1, steady) for process in after}
+        spent = {process: after[process] - before[process] - self._idle[process] * (until - since) for process in after}
+        cpu = {process: seconds * 1000 / max(1, steady) for process, seconds in spent.items()}
         return Phase(name, self.nodes, begin, seconds, writes, cpu)
 
     def stop(self) -> None:
@@ -255,7 +261,8 @@ def measure(nodes: int, arguments: argparse.Namespace) -> tuple[list[str], list[
     settle = min(arguments.settle, arguments.seconds / 2)
     steady = whole.part(settle, arguments.seconds)
     first = whole.part(0, settle)
-    reported = len(first.written) and max(write.at for write in first.written[:nodes]) - whole.begin
+    earliest = {write.node: write.at - whole.begin for write in reversed(first.written)}
+    reported = f"{max(earliest.values()):.1f} s" if len(earliest) == nodes else f"{nodes - len(earliest)} none"
     rate = len(steady.written) / steady.seconds
     row = [
         f"{nodes}",
@@ -270,7 +277,7 @@ def measure(nodes: int, arguments: argparse.Namespace) -> tuple[list[str], list[
         f"{whole.cpu['etcd']:.2f}",
         f"{memory['kube-apiserver']:.0f} / {memory['etcd']:.0f}",
         f"{max(stored)}",
-        f"{first.peak} ({reported:.1f} s)",
+        f"{first.peak} ({reported})",
         f"{restart.peak} ({restart.quantile(99):.0f} ms)",
     ]
     missed = []
