@@ -142,22 +142,22 @@ class _Sample:
 
     def memory_of_host(self) -> Memory:
         """/proc/meminfo; the working set as the kubelet reckons it."""
-        info = self.take("memory", self._meminfo)
+        info = self.take("memory", partial(self._proc, "meminfo"))
         if info is None:
             return Memory()
 
         def working_set() -> int:
             if self._v2:
                 # The root of cgroup2 has no memory.current.
-                return _difference("MemTotal - MemFree", info["MemTotal"] - info["MemFree"], self._inactive_file())
+                return _difference("MemTotal - MemFree", _bytes(info, "MemTotal") - _bytes(info, "MemFree"), self._inactive_file())
             return _difference("memory.usage_in_bytes", int(self._group("memory", "memory.usage_in_bytes")), self._inactive_file())
 
         return Memory(
-            total=self.take("memory", lambda: info["MemTotal"]),
-            used=self.take("memory", lambda: info["MemTotal"] - info["MemAvailable"]),
+            total=self.take("memory", lambda: _bytes(info, "MemTotal")),
+            used=self.take("memory", lambda: _bytes(info, "MemTotal") - _bytes(info, "MemAvailable")),
             working_set=self.take("working set", working_set),
-            swap_total=self.take("swap", lambda: info["SwapTotal"]),
-            swap_used=self.take("swap", lambda: info["SwapTotal"] - info["SwapFree"]),
+            swap_total=self.take("swap", lambda: _bytes(info, "SwapTotal")),
+            swap_used=self.take("swap", lambda: _bytes(info, "SwapTotal") - _bytes(info, "SwapFree")),
         )
 
     def memory_of_cgroup(self) -> Memory:
@@ -168,19 +168,19 @@ class _Sample:
             return _difference(name, int(self._group("memory", name)), self._inactive_file())
 
         def total() -> int:
+            machine = _bytes(self._proc("meminfo"), "MemTotal")
             if self._v2:
                 limit = self._group("memory", "memory.max").strip()
-                return info["MemTotal"] if limit == "max" else min(info["MemTotal"], int(limit))
+                return machine if limit == "max" else min(machine, int(limit))
             # hierarchical_memory_limit: the least limit of this group and all that it is in.
-            return min(info["MemTotal"], _keyed(self._group("memory", "memory.stat"), "hierarchical_memory_limit"))
+            return min(machine, _keyed(self._group("memory", "memory.stat"), "hierarchical_memory_limit"))
 
         used = self.take("working set", working_set)
-        info = self.take("memory", self._meminfo) or {}
         return Memory(
             total=self.take("memory", total),
             used=used,
             working_set=used,
-            swap_total=self.take("swap", lambda: info["SwapTotal"]),
+            swap_total=self.take("swap", lambda: _bytes(self._proc("meminfo"), "SwapTotal")),
             swap_used=self.take("swap", self._swap_of_cgroup),
         )
 
@@ -190,7 +190,7 @@ class _Sample:
             if self._v2:
                 return int(self._group("memory", "memory.swap.current"))
             return _keyed(self._group("memory", "memory.stat"), "total_swap")
-        except (FileNotFoundError, KeyError):
+        except (FileNotFoundError, LookupError):
             return None
 
     def load1(self) -> float:
@@ -224,15 +224,6 @@ class _Sample:
         """The same, which is the machine's, and when PID 1 was started: field 22 of /proc/1/stat, after a name that may hold anything."""
         return f"{self.boot_id()}+{int(self._proc('1/stat').rpartition(')')[2].split()[19])}"
 
-    def _meminfo(self) -> dict[str, int]:
-        """Return what is needed of /proc/meminfo, in bytes; it counts in KiB and says kB."""
-        found = {}
-        for line in self._proc("meminfo").splitlines():
-            name, _colon, rest = line.partition(":")
-            if name in ("MemTotal", "MemFree", "MemAvailable", "SwapTotal", "SwapFree"):
-                found[name] = int(rest.split()[0]) * 1024
-        return found
-
     def _inactive_file(self) -> int:
         return _keyed(self._group("memory", "memory.stat"), "inactive_file" if self._v2 else "total_inactive_file")
 
@@ -250,12 +241,23 @@ def _counter(core_nanoseconds: int) -> CpuCounter:
 
 
 def _keyed(text: str, key: str) -> int:
-    """Return a value of a file of lines C(key value)."""
+    """Return a value of lines C(key value).
+
+    Raises
+    ------
+    LookupError
+        There is no such line.
+    """
     for line in text.splitlines():
         name, _space, value = line.partition(" ")
         if name == key:
             return int(value)
-    raise KeyError(f"{key} is missing")
+    raise LookupError(f"{key} is missing")
+
+
+def _bytes(meminfo: str, key: str) -> int:
+    """Return a value of /proc/meminfo, which counts in KiB and says kB."""
+    return _keyed(meminfo.replace(" kB", "").replace(":", ""), key) * 1024
 
 
 def _difference(name: str, whole: int, inactive_file: int) -> int:

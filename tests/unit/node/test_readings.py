@@ -258,8 +258,10 @@ class TestUnknown:
         root = host.make(V2_HOST)
         os.unlink(f"{root}/proc/stat")
         Path(root, "proc/loadavg").write_text("x\n")
+        Path(root, "proc/meminfo").write_text(PROC["proc/meminfo"].replace("MemAvailable", "Other"))
         assert read_host({}, root).errors == (
             f"CPU time: cannot read {root}/proc/stat: No such file or directory",
+            "memory: not understood: MemAvailable is missing",
             "load: not understood: could not convert string to float: 'x'",
         )
 
