@@ -42,6 +42,12 @@ options:
       - If given, each node in O(scope) must have a result of each active check; one that is missing is V(unknown).
     type: list
     elements: dict
+  resources:
+    description:
+      - What M(nodewise.cluster.verify_node_resources) returned on each host.
+      - If given, each node in O(scope) must have results of it; a node without is V(unknown).
+    type: list
+    elements: dict
   policies:
     description: The checks that M(nodewise.cluster.policies) returned. Those of quotas are shown below the table, all others only if they are not ok.
     type: list
@@ -93,6 +99,7 @@ requirements:
   - kubeadm, /etc/kubernetes/admin.conf and python3-yaml, on the host
 seealso:
   - module: nodewise.cluster.verify_node
+  - module: nodewise.cluster.verify_node_resources
   - module: nodewise.cluster.verify_test_pods
 author:
   - Nodewise authors (@nodewise)
@@ -142,8 +149,11 @@ from ..module_utils.verify.api import ApiReader
 from ..module_utils.verify.checks import TRANSIENT, Expected, HostReport, cluster_checks, node_names, rows
 from ..module_utils.verify.dns import ask
 from ..module_utils.verify.reading import kubeadm_images, read_cluster
+from ..module_utils.verify.resources.reading import GROUP
 from ..module_utils.verify.result import FAIL, UNKNOWN, Result, judged
 from ..module_utils.verify.traffic import doubted, missing_results
+
+NOT_ASKED = "the host failed or was not reached in this run"
 
 
 def main() -> None:
@@ -153,6 +163,7 @@ def main() -> None:
             "scope": {"type": "list", "elements": "str", "default": []},
             "hosts": {"type": "list", "elements": "dict"},
             "active": {"type": "list", "elements": "dict"},
+            "resources": {"type": "list", "elements": "dict"},
             "policies": {"type": "list", "elements": "dict", "default": []},
             "cluster_name": {"type": "str", "default": ""},
             "kubernetes_version": {"type": "str", "default": ""},
@@ -175,6 +186,7 @@ def main() -> None:
     try:
         hosts = {report["node"]: HostReport.from_dict(report) for report in params["hosts"] or []}
         active = [Result.from_dict(check) for check in params["active"] or []]
+        resources = {found["node"]: [Result.from_dict(check) for check in found["checks"]] for found in params["resources"] or []}
         policies = [Result.from_dict(check) for check in params["policies"]]
         api = ApiReader()
     except (KeyError, ValueError) as error:
@@ -193,6 +205,9 @@ def main() -> None:
         time.sleep(1)
     if params["active"] is not None:
         checks += doubted([*active, *missing_results(active, scope)])
+    if params["resources"] is not None:
+        checks += [result for results in resources.values() for result in results]
+        checks += [Result(GROUP, node, UNKNOWN, "an answer from the host", "not asked", NOT_ASKED) for node in scope if node not in resources]
     checks += policies
     module.exit_json(
         changed=False,

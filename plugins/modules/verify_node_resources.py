@@ -25,7 +25,7 @@ options:
     type: str
     default: ""
   token:
-    description: Bearer token that may get C(nodes), C(nodes/stats), C(nodes/metrics), C(nodes/configz), C(leases) and C(nodereports).
+    description: Bearer token that may get C(nodes), C(nodes/stats), C(nodes/configz), C(leases) and C(nodereports).
     type: str
   kubeconfig:
     description:
@@ -109,7 +109,7 @@ options:
         type: float
         default: 5
       memory_bytes:
-        description: Between two working sets; multiplied with the square root of the number of containers.
+        description: Between two working sets; multiplied with the square root of the number of containers, for a node of 16 at least.
         type: float
         default: 16777216
       cpu_percent:
@@ -220,6 +220,7 @@ checks:
       type: str
 """
 
+import os
 import time
 from dataclasses import fields
 from importlib.util import find_spec
@@ -234,16 +235,21 @@ from ..module_utils.verify.resources.read import Options, read_node
 from ..module_utils.verify.resources.reading import Tolerances
 from ..module_utils.verify.result import counts, lines, verdict
 
-PYTHONS = ("/opt/nodewise/reporter/current/venv/bin/python", "/usr/bin/python3")
-"""The reporter's Python, which has grpcio, and the system's, which may."""
+REPORTERS_PYTHON = "/opt/nodewise/reporter/current/venv/bin/python"
+"""The reporter's Python, which has grpcio."""
+
+SYSTEMS_PYTHON = "/usr/bin/python3"
+"""The system's, which may have it."""
 
 
 def respawn_with_grpc() -> None:
     """Go on under a Python that has grpcio, if there is one and this has not."""
-    if find_spec("grpc") is None and not has_respawned():
-        interpreter = probe_interpreters_for_module(PYTHONS, "grpc")
-        if interpreter is not None:
-            respawn_module(interpreter)
+    if find_spec("grpc") is not None or has_respawned():
+        return
+    # Trying to import it takes longer than all that is read, so the reporter's is not tried first.
+    interpreter = REPORTERS_PYTHON if os.path.exists(REPORTERS_PYTHON) else probe_interpreters_for_module([SYSTEMS_PYTHON], "grpc")
+    if interpreter is not None:
+        respawn_module(interpreter)
 
 
 def main() -> None:

@@ -55,10 +55,10 @@ def test_a_healthy_cluster(reading: ClusterReading, wanted: Expected, hosts: dic
         == f"""\
 Cluster nodewise: Kubernetes 1.37.2, API ready, control plane ready, DNS 2 of 2 pods answer, pool 10.244.0.0/16
 
-NODE  ROLE     READY  KUBELET  RUNTIME           CNI            POD NETWORK       TRAFFIC  DNS  RESULT
-cp1   control  yes    1.37.2   containerd 2.4.2  calico 3.28.5  10.244.176.0/26   -        ok   ok
-w1    worker   yes    1.37.2   containerd 2.4.2  calico 3.28.5  10.244.190.64/26  -        ok   ok
-w2    worker   yes    1.37.2   containerd 2.4.2  calico 3.28.5  10.244.80.192/26  -        ok   ok
+NODE  ROLE     READY  KUBELET  RUNTIME           CNI            POD NETWORK       TRAFFIC  DNS  RESOURCES  RESULT
+cp1   control  yes    1.37.2   containerd 2.4.2  calico 3.28.5  10.244.176.0/26   -        ok   -          ok
+w1    worker   yes    1.37.2   containerd 2.4.2  calico 3.28.5  10.244.190.64/26  -        ok   -          ok
+w2    worker   yes    1.37.2   containerd 2.4.2  calico 3.28.5  10.244.80.192/26  -        ok   -          ok
 
 PASSED: {number} checks, 0 failed, 0 unknown, 0 warnings, 0.4 s; traffic between pods was not tried (-e verify_active=true)"""
     )

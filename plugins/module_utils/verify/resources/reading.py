@@ -38,7 +38,7 @@ class Tolerances:
     capacity_memory_bytes : float
         Between the Node's capacity and the host's memory.
     memory_percent, memory_bytes : float
-        The greater of both; the bytes are multiplied with the square root of the number of containers.
+        The greater of both; the bytes are multiplied with the square root of the number of containers (for a node, of 16 at least).
     cpu_percent, cpu_millicores : float
         The greater of both.
     filesystem_percent, filesystem_bytes : float

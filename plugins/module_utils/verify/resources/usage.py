@@ -101,6 +101,10 @@ def _apart(look: Look, own: float, other: float) -> float:
     return max(other - own, own - look.own_memory - other, 0.0)
 
 
+_NODE = 16
+"""A node is taken for this many containers at least: it runs more than those, and whoever verifies it brings SSH, crictl and their page cache."""
+
+
 def _memory_tolerance(tolerances: Tolerances, bytes_: float, count: int) -> float:
     return max(bytes_ * tolerances.memory_percent / 100, tolerances.memory_bytes * math.sqrt(max(count, 1)))
 
@@ -132,7 +136,7 @@ def _node_memory(reading: NodeReading, look: Look, tolerances: Tolerances) -> Re
     if own is None or other is None:
         observed = "; ".join(look.host.errors) or "the kubelet gives no working set"
         return reading.result(check, UNKNOWN, expected, f"could not be read: {observed}", sources=sources, hint="/proc/meminfo; /sys/fs/cgroup")
-    limit = _memory_tolerance(tolerances, other, len(running(look)))
+    limit = _memory_tolerance(tolerances, other, max(len(running(look)), _NODE))
     hint = "the kubelet's figure is another cgroup's than the host's root"
     return reading.result(check, OK if _apart(look, own, other) <= limit else FAIL, mebibytes(other), _own(look, own), mebibytes(limit), sources, hint)
 
@@ -150,7 +154,7 @@ def _sampled_memory(reading: NodeReading, look: Look, tolerances: Tolerances) ->
     for part, source, at, figure in _samples(look):
         if figure is None or abs(look.at - at) > tolerances.sample_seconds:
             continue
-        limit = _memory_tolerance(tolerances, own, len(running(look)))
+        limit = _memory_tolerance(tolerances, own, max(len(running(look)), _NODE))
         # Memory moves between two samples, so this is a warning only.
         status, observed = OK if _apart(look, own, figure) <= limit else WARN, f"{mebibytes(figure)}, {look.at - at:.0f} s ago"
         hint = "verify again: it was measured at another time"
