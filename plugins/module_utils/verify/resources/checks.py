@@ -32,8 +32,14 @@ TOPICS: Mapping[str, Check] = {
     "confinement": identity.confinement,
 }
 
-RELOOK: Mapping[str, float] = {"containers": 10, "memory": 10, "filesystems": 10, "pressure": 21}
-"""Topics that a passing change can make look wrong, and after how many seconds from the first look they tell the truth."""
+RELOOK: Mapping[str, tuple[float, float]] = {
+    "containers": (usage.HOUSEKEEPING, 2 * usage.HOUSEKEEPING),
+    "memory": (10, 20),
+    "cpu": (5, 20),
+    "filesystems": (10, 20),
+    "pressure": (21, 21),
+}
+"""Topics that a passing change can make look wrong: after how many seconds another look may tell more, and for how long it is worth it."""
 
 
 def evaluate(reading: NodeReading, tolerances: Tolerances, topics: Iterable[str]) -> list[Result]:
@@ -49,15 +55,17 @@ def evaluate(reading: NodeReading, tolerances: Tolerances, topics: Iterable[str]
 
 
 def wait_for_another(reading: NodeReading, tolerances: Tolerances, topics: Iterable[str]) -> float:
-    """Return after how many seconds from the first look another one may tell more; 0 if none is needed."""
+    """Return after how many seconds another look may tell more; 0 if none is needed."""
     elapsed = reading.last.at - reading.looks[0].at
-    doubted = [topic for topic in topics if topic in RELOOK and RELOOK[topic] > elapsed and _doubtful(topic, reading, tolerances)]
-    return max((RELOOK[topic] for topic in doubted), default=0.0)
+    doubted = [topic for topic in topics if topic in RELOOK and RELOOK[topic][1] > elapsed and _doubtful(topic, reading, tolerances)]
+    return max((RELOOK[topic][0] for topic in doubted), default=0.0)
 
 
 def _doubtful(topic: str, reading: NodeReading, tolerances: Tolerances) -> bool:
     if topic == "pressure":
         return kubelet.unheeded(reading)
     if topic == "containers":
-        return usage.differ(reading.last)
+        return usage.come_or_go(reading)
+    if topic == "cpu":
+        return len(reading.looks) > 1 and usage.came_or_went(reading)
     return any(result.status == FAIL for result in evaluate(reading, tolerances, [topic]))

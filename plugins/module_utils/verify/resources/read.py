@@ -124,8 +124,8 @@ def read_node(options: Options, tolerances: Tolerances, sleep: Callable[[float],
         if options.window > 0:
             sleep(options.window)
             looks.append(_look(pool, given or own, kubelet, runtime, host, true_name, clock))
-        while (until := wait_for_another(reading, tolerances, options.topics)) > 0:
-            sleep(max(looks[0].at + until - time.time(), 0.1))
+        while (seconds := wait_for_another(reading, tolerances, options.topics)) > 0:
+            sleep(seconds)
             looks.append(_look(pool, given or own, kubelet, runtime, host, true_name, clock))
         runtime.close()
         host.close()

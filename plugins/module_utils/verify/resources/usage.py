@@ -41,7 +41,7 @@ def summarised(summary: Mapping[str, Any]) -> dict[Name, Mapping[str, Any]]:
 def containers(reading: NodeReading, _tolerances: Tolerances) -> list[Result]:
     """The same containers run, by the runtime and by the kubelet; and as many as the report says.
 
-    A difference counts only if it is the same in two looks: containers come and go.
+    A difference counts only if it lasts: containers come and go, and the kubelet's housekeeping sees it some seconds later.
     """
     check, expected, look = "containers", "the runtime and the kubelet know the same running containers", reading.last
     sources = ("CRI ListContainers", "Summary")
@@ -53,20 +53,33 @@ def containers(reading: NodeReading, _tolerances: Tolerances) -> list[Result]:
 
 
 def _same_containers(reading: NodeReading, expected: str, sources: tuple[str, ...]) -> Result:
-    differences = [_differing(look) for look in reading.looks if look.runtime is not None and look.runtime.containers is not None and not look.summary.error]
-    last = differences[-1]
+    last = _differing(reading.last)
     if not any(last):
         return reading.result("containers", OK, expected, f"{len(running(reading.last))} containers", sources=sources)
     only_runtime, only_kubelet = last
     parts = [f"only the {who} knows {_names(names)}" for who, names in (("runtime", only_runtime), ("kubelet", only_kubelet)) if names]
-    lasting = len(differences) > 1 and differences[-2] == last
-    observed = "; ".join(parts) + ("" if lasting else " (not the same in two looks)")
+    lasting = _lasts(reading)
+    observed = "; ".join(parts) + ("" if lasting else f" (not for {HOUSEKEEPING:.0f} s yet)")
     return reading.result("containers", FAIL if lasting else UNKNOWN, expected, observed, sources=sources, hint="crictl ps; journalctl -u kubelet")
 
 
-def differ(look: Look) -> bool:
-    """Whether runtime and kubelet name different containers; False if one of them names none."""
-    return look.runtime is not None and look.runtime.containers is not None and not look.summary.error and any(_differing(look))
+HOUSEKEEPING = 16.0
+"""Seconds after which the kubelet knows what the runtime does: cAdvisor's housekeeping comes every 10 to 15 s."""
+
+
+def come_or_go(reading: NodeReading) -> bool:
+    """Whether the last look shows different containers at both ends, and it is not known yet whether that lasts."""
+    return _comparable(reading.last) and any(_differing(reading.last)) and not _lasts(reading)
+
+
+def _lasts(reading: NodeReading) -> bool:
+    last = reading.last
+    earlier = [look for look in reading.looks if last.at - look.at >= HOUSEKEEPING and _comparable(look)]
+    return bool(earlier) and _differing(earlier[-1]) == _differing(last)
+
+
+def _comparable(look: Look) -> bool:
+    return look.runtime is not None and look.runtime.containers is not None and not look.summary.error
 
 
 def _differing(look: Look) -> tuple[frozenset[Name], frozenset[Name]]:
@@ -199,12 +212,13 @@ def _pods_cpu(reading: NodeReading, tolerances: Tolerances) -> Result:
     missing = reading.no_runtime(check, expected, first, sources) or reading.no_runtime(check, expected, last, sources)
     if missing is not None:
         return missing
+    first = _window(reading) or first
     own = _rate(first.pods_cpu, last.pods_cpu)
     if own is None or last.pods_cpu is None or first.pods_cpu is None:
         return reading.result(check, UNKNOWN, expected, "the CPU time of the pods' cgroup could not be read", sources=sources, hint="/sys/fs/cgroup")
     before, after = running(first), running(last)
     pairs = [(before[name], container) for name, container in after.items() if name in before]
-    if len(pairs) != max(len(before), len(after)) or any(one.key != two.key for one, two in pairs):
+    if came_or_went(reading):
         return reading.result(check, UNKNOWN, expected, "containers came or went within the window", sources=sources, hint="verify again")
     rates = [_container_rate(one.cpu, two.cpu) for one, two in pairs]
     known = [rate for rate in rates if rate is not None]
@@ -217,6 +231,22 @@ def _pods_cpu(reading: NodeReading, tolerances: Tolerances) -> Result:
     hint = "containers run outside of the pods' cgroup, or the runtime reads another one: cgroup driver, /proc/PID/cgroup"
     observed = f"{millicores(said)} of {len(pairs)} containers over {seconds:.1f} s"
     return reading.result(check, OK if abs(said - own) <= limit else FAIL, millicores(own), observed, millicores(limit), sources, hint)
+
+
+def _window(reading: NodeReading) -> Look | None:
+    """Return the first look since which the same containers have been running, and at least a second passed; None if there is none."""
+    now = {container.key for container in running(reading.last).values()}
+    since = [look for look in reading.looks if reading.last.at - look.at >= 1 and {container.key for container in running(look).values()} == now]
+    return since[0] if since else None
+
+
+def came_or_went(reading: NodeReading) -> bool:
+    """Whether there is no window within which the same containers ran."""
+    return _comparable_runtime(reading) and _window(reading) is None
+
+
+def _comparable_runtime(reading: NodeReading) -> bool:
+    return reading.last.runtime is not None and reading.last.runtime.containers is not None
 
 
 def _container_rate(before: Counter | None, after: Counter | None) -> float | None:
