@@ -295,18 +295,18 @@ def main() -> None:
     except NodewiseError as error:
         module.fail_json(msg=str(error))
     checks = evaluate(reading, tolerances, topics)
-    number = counts(checks)
+    number, problems = counts(checks), lines(checks)
     result = {
         "changed": False,
         "node": reading.name,
         "verdict": verdict(checks, [reading.name]),
         "summary": number,
-        "problems": lines(checks),
+        "problems": problems,
         "seconds": round(time.monotonic() - started, 1),
         "checks": [check.to_dict() for check in checks],
     }
     if any(number[status] for status in params["fail_on"]):
-        module.fail_json(msg=f"{reading.name}: {'; '.join(result['problems'])}", **result)
+        module.fail_json(msg=f"{reading.name}: {'; '.join(problems)}", **result)
     module.exit_json(**result)
 
 

@@ -224,10 +224,10 @@ class _Host:
 def _look(pool: ThreadPoolExecutor, api: ApiClient, kubelet: KubeletClient | Reading, runtime: _Runtime, host: _Host, name: str, clock: _Clock) -> Look:
     at = time.time()
 
-    def own_side() -> tuple[HostReading, RuntimeReading | None, str, CpuCounter | None, int]:
+    def own_side() -> Look:
         reading, error = runtime.read()
         pods = host.pods_cpu()
-        return host.read(reading), reading, error, pods, own_memory()
+        return Look(at, host.read(reading), reading, error, pods, own_memory())
 
     summary = pool.submit(lambda: kubelet if isinstance(kubelet, Reading) else kubelet.get("/stats/summary"))
     said = pool.submit(own_side)
@@ -238,7 +238,14 @@ def _look(pool: ThreadPoolExecutor, api: ApiClient, kubelet: KubeletClient | Rea
         objects[key] = silent or _ask(api, "GET", path.format(name), clock=clock)
         if objects[key].error and not objects[key].status:
             silent = objects[key]
-    return Look(at, *said.result(), summary=summary.result(), **objects)
+    return replace(
+        said.result(),
+        summary=summary.result(),
+        node=objects["node"],
+        lease=objects["lease"],
+        report=objects["report"],
+        metrics=objects["metrics"],
+    )
 
 
 _PATHS: Mapping[str, str] = {
