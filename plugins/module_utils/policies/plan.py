@@ -72,7 +72,7 @@ def _without_status(obj: Object) -> Object:
 
 def same(wanted: Object, have: Object) -> bool:
     """Return whether two objects of a kind mean the same."""
-    return meaning(wanted) == meaning(have)
+    return bool(meaning(wanted) == meaning(have))
 
 
 def meaning(obj: Object) -> Any:

@@ -212,7 +212,8 @@ def _try(kubectl: Kubectl, pods: Sequence[Object]) -> tuple[dict[str, Object], d
 
 def _documents(text: str) -> list[Object]:
     """Return the JSON documents of a text, one after the other as kubectl writes them."""
-    decoder, place, found = json.JSONDecoder(), 0, []
+    decoder, place = json.JSONDecoder(), 0
+    found: list[Object] = []
     while (place := len(text) - len(text[place:].lstrip())) < len(text):
         item, place = decoder.raw_decode(text, place)
         found += item["items"] if item["kind"] == "List" else [item]

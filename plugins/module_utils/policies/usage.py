@@ -67,9 +67,9 @@ def matches(spec: Mapping[str, Any], pod: Pod) -> bool:
 def _in_scope(item: Mapping[str, Any], pod: Pod) -> bool:
     scope, spec = item["scopeName"], pod["spec"]
     if scope in ("Terminating", "NotTerminating"):
-        return (spec.get("activeDeadlineSeconds") is not None) == (scope == "Terminating")
+        return bool(spec.get("activeDeadlineSeconds") is not None) == (scope == "Terminating")
     if scope in ("BestEffort", "NotBestEffort"):
-        return (pod.get("status", {}).get("qosClass") == "BestEffort") == (scope == "BestEffort")
+        return bool(pod.get("status", {}).get("qosClass") == "BestEffort") == (scope == "BestEffort")
     if scope == "PriorityClass":
         name = spec.get("priorityClassName")
         has = {"Exists": bool(name), "DoesNotExist": not name, "In": name in (item.get("values") or []), "NotIn": name not in (item.get("values") or [])}
@@ -111,11 +111,11 @@ def _pod_resources(spec: Mapping[str, Any], side: str) -> Amounts:
         peak = _greater(peak, own)
     total = _greater(_sum([total, sidecars]), peak)
     total.update(_quantities((spec.get("resources") or {}).get(side)))
-    overhead = _quantities(spec.get("overhead"))
-    return {
-        name: amount + (overhead.get(name, Fraction(0)) if side == "requests" or amount else 0)
-        for name, amount in _sum([total, dict.fromkeys(overhead, Fraction(0))]).items()
-    }
+    for name, amount in _quantities(spec.get("overhead")).items():
+        # Of limits only where there is one.
+        if side == "requests" or total.get(name):
+            total[name] = total.get(name, Fraction(0)) + amount
+    return total
 
 
 def _container(container: Mapping[str, Any], side: str) -> Amounts:
