@@ -361,8 +361,10 @@ def _describe(plan: Plan, paths: Paths, result: Result) -> None:
         changes.append((paths.manifest, dump(plan.pod), dump(plan.new_pod), f"write {paths.manifest}, by which the kubelet restarts {CONTAINER}"))
     if plan.document_differs:
         changes.append((_CONFIG_MAP, dump(plan.document), dump(plan.new_document), f"update {_CONFIG_MAP}"))
+    # Of a run that was killed.
+    stale = _stale(paths, path, flag_value(plan.pod, CONFIG_FILE))
     result.restarted = plan.pod_differs
-    result.actions += [action for _header, _before, _after, action in changes]
+    result.actions += [*(action for _header, _before, _after, action in changes), *(f"remove {name}" for name in stale)]
     result.diff += [{"before_header": header, "after_header": header, "before": before, "after": after} for header, before, after, _action in changes]
     for flag in FLAGS:
         dropped = foreign_plugins(flag, flag_value(plan.pod, flag), plan.wanted)
@@ -389,7 +391,7 @@ def _carry_out(plan: Plan, tools: Tools, paths: Paths, timeout: float) -> None:
     if plan.document_differs:
         metadata = {"name": "kubeadm-config", "namespace": "kube-system", "resourceVersion": plan.resource_version}
         tools.kubectl.apply([{"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {_KEY: dump(plan.new_document)}}])
-    _tidy(plan.wanted, paths)
+    _tidy(paths, plan.wanted.path)
 
 
 def _replace_manifest(plan: Plan, tools: Tools, paths: Paths, timeout: float) -> None:
@@ -399,6 +401,7 @@ def _replace_manifest(plan: Plan, tools: Tools, paths: Paths, timeout: float) ->
         tools.server.wait(plan.new_pod, timeout)
     except NodewiseError as error:
         log = _put_back(plan.text, tools, paths, timeout)
+        _tidy(paths, flag_value(plan.pod, CONFIG_FILE))
         raise NodewiseError(
             f"The API server did not become ready with the new {paths.manifest} ({error.message}); the old one is back and the API server is ready with it.",
             f"correct the admission settings.\nThe last log lines of the one that failed:\n{log}",
@@ -406,13 +409,16 @@ def _replace_manifest(plan: Plan, tools: Tools, paths: Paths, timeout: float) ->
     os.replace(paths.trial, paths.backup)
 
 
-def _tidy(wanted: Wanted, paths: Paths) -> None:
-    """Remove configurations of ours that neither the manifest nor its backup names."""
+def _stale(paths: Paths, *used: str) -> list[str]:
+    """Return the configurations of ours that neither the backup names nor anybody uses."""
     if not os.path.isdir(paths.folder):
-        return
+        return []
     backup = read_text(paths.backup)
-    kept = {wanted.path, flag_value(load_pod(backup, paths.backup), CONFIG_FILE) if backup else ""}
-    for name in os.listdir(paths.folder):
-        path = os.path.join(paths.folder, name)
-        if _OUR_FILE.fullmatch(name) and path not in kept:
-            os.unlink(path)
+    kept = {*used, flag_value(load_pod(backup, paths.backup), CONFIG_FILE) if backup else ""}
+    files = [os.path.join(paths.folder, name) for name in sorted(os.listdir(paths.folder)) if _OUR_FILE.fullmatch(name)]
+    return [path for path in files if path not in kept]
+
+
+def _tidy(paths: Paths, *used: str) -> None:
+    for path in _stale(paths, *used):
+        os.unlink(path)

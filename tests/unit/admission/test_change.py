@@ -130,6 +130,20 @@ def test_an_api_server_that_does_not_start_is_undone(host: Host) -> None:
     assert (everything(host), host.version, host.healthy) == (before, 1, True)
 
 
+def test_the_configuration_of_a_change_that_failed_is_removed(host: Host) -> None:
+    before = everything(host)
+    host.bad = refuses("EventRateLimit")
+    with pytest.raises(NodewiseError, match="the old one is back"):
+        run(host, wish("EventRateLimit", configuration=LIMITS))
+    assert everything(host) == before
+    # One that a killed run wrote is told of.
+    stale = Path(host.paths.folder, "admission-0123456789ab.yaml")
+    stale.write_text("x")
+    assert run(host, wish(), check=True).actions == [f"remove {stale}"]
+    assert run(host, wish()).actions == [f"remove {stale}"]
+    assert not stale.exists()
+
+
 def test_both_dead_says_so_and_keeps_what_a_person_needs(host: Host) -> None:
     host.bad = lambda pod: host.starts > 0
     with pytest.raises(NodewiseError, match="with the manifest of before, which is back, it does not either"):
