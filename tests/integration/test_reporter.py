@@ -312,23 +312,20 @@ def release(node: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("broken", "said"),
+    ("right", "wrong", "said"),
     [
-        ('raise SystemExit("broken at its start")', "broken at its start"),
-        ("def main(argv: object = None) -> int:\n    import time\n    time.sleep(3600)\n    return 0\n", "is of version"),
+        ("        return Reporter(", '        raise SystemExit("broken at its start")\n        return Reporter(', "broken at its start"),
+        ("PublishLoop(self._shared, self._state, notifier).run", "self._shared.wait, args=(3600,)", "is of version"),
     ],
     ids=["ends", "never-reports"],
 )
-def test_a_broken_version_is_not_kept(tmp_path: Path, broken: str, said: str) -> None:
+def test_a_broken_version_is_not_kept(tmp_path: Path, right: str, wrong: str, said: str) -> None:
     copy = tmp_path / "ansible_collections" / "nodewise" / "cluster"
     for name in ("plugins", "roles", "meta", "galaxy.yml"):
         source = ROOT / name
         shutil.copytree(source, copy / name) if source.is_dir() else shutil.copy(source, copy / name)
     main = copy / "plugins" / "module_utils" / "reporter" / "main.py"
-    if broken.startswith("raise"):
-        text = main.read_text().replace("    try:\n        return Reporter(", f"    {broken}\n    try:\n        return Reporter(")
-    else:
-        text = main.read_text().replace('\nif __name__ == "__main__":', f'\n{broken}\n\nif __name__ == "__main__":')
+    text = main.read_text().replace(right, wrong)
     assert text != main.read_text()
     main.write_text(text)
     before = release("w1")

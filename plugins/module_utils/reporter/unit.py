@@ -44,7 +44,7 @@ Type=notify
 NotifyAccess=main
 ExecStart={python} -I -m nodewise.reporter.main --config {config} --agent-version {version} --ready-seconds {ready_seconds}
 ExecReload=/bin/kill -HUP $MAINPID
-TimeoutStartSec={ready_seconds + 30}s
+TimeoutStartSec={ready_seconds + 15}s
 TimeoutStopSec=5s
 # A sample is due every 60 s at the latest.
 WatchdogSec=180s

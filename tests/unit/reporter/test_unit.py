@@ -24,7 +24,7 @@ def test_the_delay_of_a_restart_grows_where_systemd_knows_how(systemd: int, dela
 
 def test_a_start_is_given_longer_than_the_daemon_waits_for_its_first_report() -> None:
     assert "--ready-seconds 30\n" in unit(252)
-    assert "TimeoutStartSec=60s\n" in unit(252)
+    assert "TimeoutStartSec=45s\n" in unit(252)
 
 
 def test_nothing_makes_a_folder_on_a_full_disk() -> None:
