@@ -65,11 +65,11 @@ def matches(spec: Mapping[str, Any], pod: Pod) -> bool:
 
 
 def _in_scope(item: Mapping[str, Any], pod: Pod) -> bool:
-    scope, spec = item["scopeName"], pod["spec"]
+    scope, spec = str(item["scopeName"]), pod["spec"]
     if scope in ("Terminating", "NotTerminating"):
-        return bool(spec.get("activeDeadlineSeconds") is not None) == (scope == "Terminating")
+        return (spec.get("activeDeadlineSeconds") is not None) == (scope == "Terminating")
     if scope in ("BestEffort", "NotBestEffort"):
-        return bool(pod.get("status", {}).get("qosClass") == "BestEffort") == (scope == "BestEffort")
+        return (str(pod.get("status", {}).get("qosClass")) == "BestEffort") == (scope == "BestEffort")
     if scope == "PriorityClass":
         name = spec.get("priorityClassName")
         has = {"Exists": bool(name), "DoesNotExist": not name, "In": name in (item.get("values") or []), "NotIn": name not in (item.get("values") or [])}
