@@ -10,9 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import NodewiseError
+from ..kube.names import in_domain, is_subdomain, key_problem, value_problem
 
-_DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_LABEL_NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _PORT = re.compile(r"[0-9]{1,5}")
 _TAINT_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 
@@ -50,7 +49,7 @@ def check_node_name(name: str) -> None:
     NodewiseError
         It is not one.
     """
-    if not _is_subdomain(name):
+    if not is_subdomain(name):
         raise NodewiseError(
             f"The node name {name!r} is not an RFC 1123 name.",
             "use lower-case letters, digits, '-' and '.' only, starting and ending with a letter or digit (variable nodewise_node_name)",
@@ -65,7 +64,7 @@ def check_cluster_name(name: str) -> None:
     NodewiseError
         It is not an RFC 1123 name.
     """
-    if not _is_subdomain(name):
+    if not is_subdomain(name):
         raise NodewiseError(
             f"The cluster name {name!r} is not an RFC 1123 name; it becomes a part of every node's providerID.",
             "use lower-case letters, digits, '-' and '.' only (variable nodewise_cluster_name)",
@@ -81,7 +80,7 @@ def check_endpoint(endpoint: str) -> None:
         It is not.
     """
     host, colon, port = endpoint.rpartition(":")
-    if not (colon and _is_subdomain(host) and _PORT.fullmatch(port) and 0 < int(port) < 65536):
+    if not (colon and is_subdomain(host) and _PORT.fullmatch(port) and 0 < int(port) < 65536):
         raise NodewiseError(
             f"The control-plane endpoint {endpoint!r} is not HOST:PORT.",
             "give an IPv4 address or a DNS name, a colon and a port, without https:// (variable nodewise_control_plane_endpoint)",
@@ -97,17 +96,16 @@ def check_registration_labels(labels: Mapping[str, Any]) -> None:
         A key or value is malformed, or the key is one that only the API may set.
     """
     for key, value in labels.items():
-        prefix, slash, name = key.rpartition("/")
-        if not _LABEL_NAME.fullmatch(name) or (slash and not _is_subdomain(prefix)):
+        if key_problem(key):
             raise NodewiseError(
                 f"The label key {key!r} is malformed.", "write [DNS prefix/]name; letters, digits, '-', '_', '.', at most 63 characters in the name"
             )
-        if not isinstance(value, str) or (value and not _LABEL_NAME.fullmatch(value)):
+        if value_problem(value):
             raise NodewiseError(
                 f"The value {value!r} of the label {key} is not one.",
                 "write text in quotes: letters, digits, '-', '_', '.', at most 63 characters, or empty",
             )
-        if _in_domain(prefix, _KUBERNETES_DOMAINS) and key not in _KUBELET_LABELS and not _in_domain(prefix, _KUBELET_LABEL_DOMAINS):
+        if in_domain(key, _KUBERNETES_DOMAINS) and key not in _KUBELET_LABELS and not in_domain(key, _KUBELET_LABEL_DOMAINS):
             raise NodewiseError(
                 f"The label {key} cannot be set when a node registers: kubelet refuses to start with it.",
                 "take a prefix of your own, or node.kubernetes.io/, or set it through the API after the node has joined (role node_labels, kubectl label node)",
@@ -124,18 +122,9 @@ def check_taints(taints: Sequence[Mapping[str, Any]]) -> None:
     """
     for taint in taints:
         key, value, effect = str(taint.get("key", "")), taint.get("value") or "", taint.get("effect")
-        prefix, slash, name = key.rpartition("/")
-        if not _LABEL_NAME.fullmatch(name) or (slash and not _is_subdomain(prefix)):
+        if key_problem(key):
             raise NodewiseError(f"The taint key {key!r} is malformed.", "write [DNS prefix/]name")
-        if not isinstance(value, str) or (value and not _LABEL_NAME.fullmatch(value)):
+        if value_problem(value):
             raise NodewiseError(f"The value {value!r} of the taint {key} is not one.", "write text in quotes: letters, digits, '-', '_', '.'")
         if effect not in _TAINT_EFFECTS:
             raise NodewiseError(f"The effect {effect!r} of the taint {key} does not exist.", f"use one of {', '.join(_TAINT_EFFECTS)}")
-
-
-def _is_subdomain(text: str) -> bool:
-    return len(text) <= 253 and all(_DNS_LABEL.fullmatch(part) for part in text.split("."))
-
-
-def _in_domain(prefix: str, domains: Sequence[str]) -> bool:
-    return any(prefix == domain or prefix.endswith("." + domain) for domain in domains)
