@@ -130,7 +130,19 @@ def test_cluster_misses_active_results(run: Run, cluster: list[ClusterReading]) 
     assert statuses(run(verify_cluster, active=have)) == {("w2", check): "unknown" for check in ACTIVE_CHECKS}
 
 
-@pytest.mark.parametrize("arguments", [{"hosts": [{"node": "w1"}]}, {"active": [{"check": "a.b"}]}])
+def test_cluster_takes_each_hosts_resources_and_misses_what_is_not_there(run: Run, cluster: list[ClusterReading]) -> None:
+    assert len(cluster) == 1
+    have = [
+        {"node": "cp1", "checks": [Result("resources.lease", "cp1", OK).to_dict()]},
+        {"node": "w1", "checks": [Result("resources.lease", "w1", "fail", "a", "b", "c", "d", ("e", "f")).to_dict()]},
+    ]
+    result = run(verify_cluster, resources=have)
+    assert statuses(result) == {("w1", "resources.lease"): "fail", ("w2", "resources"): "unknown"}
+    (failed,) = [check for check in result["checks"] if check["status"] == "fail"]
+    assert (failed["tolerance"], failed["sources"]) == ("d", ["e", "f"])
+
+
+@pytest.mark.parametrize("arguments", [{"resources": [{"node": "w1"}]}, {"hosts": [{"node": "w1"}]}, {"active": [{"check": "a.b"}]}])
 def test_cluster_refuses_what_no_module_of_ours_returned(run: Run, arguments: dict[str, Any]) -> None:
     assert "The results given are not those of our modules" in run(verify_cluster, **arguments)["msg"]
 

@@ -200,3 +200,13 @@ def test_a_report_from_the_modules_result() -> None:
         "seconds": 1.23,
     }
     assert text(Report.from_dict(data)) == text(made)
+
+
+def test_a_tolerance_stands_beside_what_was_expected() -> None:
+    lines = problems(report(Result("resources.lease", "w1", FAIL, "renewed within 20 s", "renewed 50 s ago", "look", "failure above 40 s")))
+    assert lines[1] == "         expected: renewed within 20 s (tolerance: failure above 40 s)"
+
+
+@pytest.mark.parametrize(("status", "cell"), [(OK, "ok"), (FAIL, "FAILED"), (UNKNOWN, "unknown"), (WARN, "warning")])
+def test_resources_have_a_column(status: str, cell: str) -> None:
+    assert cells(report(Result("resources.memory.node", "w1", status)))["RESOURCES"] == cell
