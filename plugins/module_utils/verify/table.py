@@ -204,9 +204,12 @@ def _not_tried(checks: Collection[str]) -> str:
     """Return what this verification did not look at, and how to make it."""
     if HOST_CHECKS[0] not in checks:
         return "only the API server was asked (playbook verify asks the hosts)"
+    notes = []
     if ACTIVE_CHECKS[0] not in checks:
-        return "traffic between pods was not tried (-e verify_active=true)"
-    return ""
+        notes.append("traffic between pods was not tried (-e verify_active=true)")
+    if not any(check.startswith("resources") for check in checks):
+        notes.append("resources were not compared (-e verify_resources=true)")
+    return "; ".join(notes)
 
 
 def text(report: Report) -> str:

@@ -60,7 +60,8 @@ cp1   control  yes    1.37.2   containerd 2.4.2  calico 3.28.5  10.244.176.0/26 
 w1    worker   yes    1.37.2   containerd 2.4.2  calico 3.28.5  10.244.190.64/26  -        ok   -          ok
 w2    worker   yes    1.37.2   containerd 2.4.2  calico 3.28.5  10.244.80.192/26  -        ok   -          ok
 
-PASSED: {number} checks, 0 failed, 0 unknown, 0 warnings, 0.4 s; traffic between pods was not tried (-e verify_active=true)"""
+PASSED: {number} checks, 0 failed, 0 unknown, 0 warnings, 0.4 s; traffic between pods was not tried (-e verify_active=true);
+        resources were not compared (-e verify_resources=true)"""
     )
 
 
@@ -157,8 +158,11 @@ def test_headline_says_what_is_not_well() -> None:
 def test_what_was_not_looked_at_is_said() -> None:
     asked, tried = Result("kubelet.healthy", "w1", OK), Result("traffic.pod-address", "w1", OK)
     assert summary(report(Result("node.ready", "w1", OK))).endswith("; only the API server was asked (playbook verify asks the hosts)")
-    assert summary(report(asked)).endswith("; traffic between pods was not tried (-e verify_active=true)")
-    assert summary(report(asked, tried)).endswith(", 1.2 s")
+    traffic, resources = "traffic between pods was not tried (-e verify_active=true)", "resources were not compared (-e verify_resources=true)"
+    assert summary(report(asked)).endswith(f"; {traffic}; {resources}")
+    compared = Result("resources.lease", "w1", OK)
+    assert summary(report(asked, compared)).endswith(f"; {traffic}")
+    assert summary(report(asked, tried, compared)).endswith(", 1.2 s")
 
 
 def test_json() -> None:
