@@ -1,7 +1,7 @@
 # Copyright: Nodewise authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The ServiceAccount's objects and tokens, and the kubelet's client, against a server that answers as told."""
+"""The ServiceAccount's objects and tokens, against a server that answers as told."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from typing import Any, cast
 
 import pytest
 from ansible_collections.nodewise.cluster.plugins.module_utils.api.client import Answer, ApiClient
-from ansible_collections.nodewise.cluster.plugins.module_utils.api.kubeconfig import Credentials
 from ansible_collections.nodewise.cluster.plugins.module_utils.errors import NodewiseError
-from ansible_collections.nodewise.cluster.plugins.module_utils.verify.resources import access, kubelet_api
+from ansible_collections.nodewise.cluster.plugins.module_utils.verify.resources import access
 
 
 class Server:
@@ -84,8 +83,3 @@ def test_refusals_are_said() -> None:
         access.apply(Server(403).api, access.objects())
     with pytest.raises(NodewiseError, match="No token for ServiceAccount nodewise-system/nodewise-verify: HTTP 403 no"):
         access.token(Server(403).api, 600)
-
-
-def test_a_kubelet_without_its_certificate_is_not_asked(tmp_path: Any) -> None:
-    with pytest.raises(NodewiseError, match="serving certificate is not on this host"):
-        kubelet_api.KubeletClient(Credentials("https://x", "", token="hush"), {"tlsCertFile": str(tmp_path / "none.crt")})
