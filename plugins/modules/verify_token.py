@@ -7,12 +7,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: verify_token
-short_description: Make a token with which M(nodewise.cluster.verify_node_resources) sees both ends
+short_description: Make a token with which a verification sees both ends of a node
 version_added: 1.0.0
 description:
   - Run on a control plane. Sees to the ServiceAccount C(nodewise-verify) in the namespace C(nodewise-system), which may get nodes, their statistics and
     configuration (C(nodes/stats), C(nodes/configz)), leases, NodeReports and C(nodes.metrics.k8s.io), and nothing else; and makes a token of it.
-  - The token is good for ten minutes and cannot be renewed. Set C(no_log) on the task.
+  - The token is for M(nodewise.cluster.verify_node_resources). It is good for ten minutes and cannot be renewed. Set C(no_log) on the task.
   - In check mode nothing is made in the cluster; there is a token only if everything is there already.
 extends_documentation_fragment:
   - nodewise.cluster._attributes
