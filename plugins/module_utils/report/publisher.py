@@ -35,7 +35,7 @@ _PASSING = frozenset({0, 401, 408, 409, 429, 500, 502, 503, 504})
 
 _REMEDIES = {
     401: "look at the kubelet's client certificate: openssl x509 -noout -dates -in /var/lib/kubelet/pki/kubelet-client-current.pem",
-    403: "see that node_name is this node's own name, then apply the reporter's objects to the cluster again (role reporter): a ClusterRole lets system:nodes write nodereports",
+    403: "see that node_name is the node's own, then apply the reporter's objects to the cluster again (role reporter)",
     404: "apply the reporter's objects to the cluster again (role reporter): the CustomResourceDefinition is missing",
     422: "give the reporter the node's own name, and let both it and the cluster's objects be of the same version",
 }
@@ -158,7 +158,7 @@ class Publisher:
         """Use other settings from now on."""
         self._settings = settings
         if self._recalled:
-            self._regular_at = min(self._regular_at, self._slot_after(self._written_at))
+            self._regular_at = min(self._regular_at, self._slot_after(self._written_at, self._settings.min_gap_seconds))
 
     def step(self) -> Outcome:
         """Do what is due: read the stored report first, later write the newest status. Never raises for a failure."""
@@ -195,7 +195,7 @@ class Publisher:
             if age is not None:
                 self._written, self._written_at = self.stored, now - max(0.0, age)
                 if is_current(self._wall() - age, self._node, self._wall(), self._settings):
-                    self._regular_at = self._slot_after(self._written_at)
+                    self._regular_at = self._slot_after(self._written_at, self._settings.min_gap_seconds)
         return answer
 
     def _read_report(self, query: str = "") -> Answer:
@@ -233,7 +233,7 @@ class Publisher:
         if not answer.ok:
             raise _Refused(f"writing the NodeReport {self._node}", answer)
         self._pending, self._written, self._written_at = None, status, self._clock()
-        self._regular_at = self._slot_after(self._written_at)
+        self._regular_at = self._slot_after(self._written_at, self._settings.min_gap_seconds)
         return answer
 
     def _put(self, status: Mapping[str, Any]) -> Answer:
@@ -288,7 +288,8 @@ class Publisher:
         pause = backoff(self._failures, self._settings, self._draw)
         status = answer.status if answer else 0
         if status in _PASSING:
-            pause = min(pause, self._slot_after(self._clock(), gap=0.0) - self._clock())
+            # A second from now at least: this failure may be that of a regular time.
+            pause = min(pause, self._slot_after(self._clock(), 1.0) - self._clock())
         if answer and answer.retry_after is not None:
             wanted = min(answer.retry_after, self._settings.backoff_cap_seconds)
             # All who are refused in one second would come back in one second.
@@ -297,10 +298,10 @@ class Publisher:
         seconds, skew = (answer.seconds, answer.skew) if answer else (None, None)
         return Outcome(FAILED, self._sequence, status, seconds, skew, message, remedy, pause)
 
-    def _slot_after(self, moment: float, gap: float | None = None) -> float:
-        """Return the monotonic time of the first regular time that is at least the minimum gap after a monotonic time."""
+    def _slot_after(self, moment: float, gap: float) -> float:
+        """Return the monotonic time of the first regular time that is at least a gap after a monotonic time."""
         offset = self._wall() - self._clock()
-        return next_slot(self._node, moment + offset + (self._settings.min_gap_seconds if gap is None else gap), self._settings) - offset
+        return next_slot(self._node, moment + offset + gap, self._settings) - offset
 
     def _owners(self) -> list[dict[str, str]]:
         return [{"apiVersion": "v1", "kind": "Node", "name": self._node, "uid": self._uid}]
