@@ -159,10 +159,10 @@ class ControlPlane:
         return path
 
     def stored_bytes(self, key: str) -> int:
-        """Return the size of a value in etcd, through its JSON gateway."""
+        """Return the size of a value in etcd, through its JSON gateway; 0 if there is no such key."""
         body = json.dumps({"key": base64.b64encode(key.encode()).decode()}).encode()
         with urllib.request.urlopen(f"http://127.0.0.1:{self._etcd_port}/v3/kv/range", body, timeout=10) as answer:
-            return len(base64.b64decode(json.load(answer)["kvs"][0]["value"]))
+            return sum(len(base64.b64decode(pair["value"])) for pair in json.load(answer).get("kvs", []))
 
     def cpu_seconds(self) -> dict[str, float]:
         """Return the CPU time that each has used."""
