@@ -55,7 +55,7 @@ def backoff(failures: int, settings: Settings, draw: Callable[[], float]) -> flo
     draw : callable
         Returns a random number in C([0, 1)).
     """
-    return draw() * min(settings.backoff_cap_seconds, _FIRST_BACKOFF * 2 ** min(failures - 1, 20))
+    return draw() * min(settings.backoff_cap_seconds, _FIRST_BACKOFF * 2.0 ** min(failures - 1, 20))
 
 
 def _share(node: str, purpose: str) -> float:
