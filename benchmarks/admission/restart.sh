@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # Restart this host's kube-apiserver as the kubelet does it for any change of the manifest (an annotation), and print the seconds
-# from the manifest's replacement until the new container's /readyz says ready.
+# from the manifest's replacement until the new container's /readyz says ready. With the argument "clean" the annotation is taken away.
 set -euo pipefail
 manifest=/etc/kubernetes/manifests/kube-apiserver.yaml
 next=/etc/kubernetes/.kube-apiserver.benchmark
 running() { crictl ps --quiet --state=Running --name='^kube-apiserver$'; }
 address=$(sed -n 's/.*--advertise-address=//p' "$manifest")
-grep -v nodewise.dev/benchmark "$manifest" | sed "s|^  annotations:\$|&\n    nodewise.dev/benchmark: \"$RANDOM$RANDOM\"|" > "$next"
+annotation="\n    nodewise.dev/benchmark: \"$RANDOM$RANDOM\""
+[[ ${1:-} != clean ]] || annotation=
+grep -v nodewise.dev/benchmark "$manifest" | sed "s|^  annotations:\$|&$annotation|" > "$next"
 chmod 600 "$next"
 old=$(running)
 start=$(date +%s.%N)
