@@ -21,7 +21,7 @@ LAB_PACKAGES := podman:podman runc:runc mmdebstrap:mmdebstrap ssh:openssh-client
 # runc is built with cgo against libseccomp.
 BUILD_PACKAGES := gcc:gcc git:git /usr/include/seccomp.h:libseccomp-dev
 TEST_PACKAGES := shellcheck:shellcheck
-INTEGRATION_PACKAGES := skopeo:skopeo docker-registry:docker-registry
+INTEGRATION_PACKAGES := skopeo:skopeo docker-registry:docker-registry chromium:chromium
 
 .PHONY: help
 help: ## List the targets
