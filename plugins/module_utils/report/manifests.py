@@ -205,9 +205,9 @@ def _columns() -> list[dict[str, Any]]:
         ("Age", "date", ".observedAt", "Since the sample was taken; the report says nothing any more after expiresAt"),
     ]
     wide = [
-        ("CPU", "integer", ".cpuMillicores.now", "Millicores used now"),
-        ("CPU-P95", "integer", ".cpuMillicores.p95", "Millicores, 95th percentile of the last 5 minutes"),
-        ("Memory-P95", "integer", ".memoryBytes.p95", "Bytes, 95th percentile of the last 5 minutes"),
+        ("Millicores", "integer", ".cpuMillicores.now", "CPU used now, in thousandths of a CPU"),
+        ("Millicores-P95", "integer", ".cpuMillicores.p95", "CPU, 95th percentile of the last 5 minutes, in thousandths of a CPU"),
+        ("Memory-P95-Bytes", "integer", ".memoryBytes.p95", "Memory, 95th percentile of the last 5 minutes, in bytes"),
         ("Runtime", "string", ".runtime.name", "Container runtime"),
         ("Version", "string", ".runtime.version", "Version of the container runtime"),
         ("View", "string", ".view", "host: figures of the machine; cgroup: of a host that shares a kernel"),
