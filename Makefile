@@ -130,7 +130,7 @@ test-molecule: packages venv ## molecule: the whole site on lab hosts, its fault
 test-integration: packages venv ## pytest: the artifacts' builds, and a lab's faults
 	@scripts/packages $(INTEGRATION_PACKAGES)
 	@$(STAGE) integration pytest tests/integration/artifacts tests/integration/test_lab.py tests/integration/test_killed_site.py tests/integration/test_readings.py \
-	  tests/integration/test_verify_resources.py $(ARGS)
+	  tests/integration/test_verify_resources.py tests/integration/test_page.py $(ARGS)
 
 NEWEST := PATH=$(CURDIR)/.venv-newest/bin:$(PATH)
 .PHONY: test-newest

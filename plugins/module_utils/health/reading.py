@@ -108,9 +108,11 @@ def _report(report: Mapping[str, Any], now: float) -> dict[str, Any]:
 
 
 def _age(observed_at: str | None, now: float) -> float | None:
-    """Return how long ago an RFC 3339 time was; None if there is none, or it lies in the future."""
+    """Return how long ago an RFC 3339 time was; None if there is none, it has no zone, or it lies in the future."""
     try:
-        age = now - datetime.fromisoformat(observed_at or "").timestamp()
+        observed = datetime.fromisoformat(observed_at or "")
     except ValueError:
         return None
-    return round(age, 1) if age >= 0 else None
+    if observed.tzinfo is None or observed.timestamp() > now:
+        return None
+    return round(now - observed.timestamp(), 1)
