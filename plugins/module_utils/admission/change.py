@@ -15,6 +15,7 @@ Each step is found out from the files, the container runtime and the API; nothin
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,6 +34,7 @@ from .manifest import CONTAINER, edit_pod, flag_value, load_pod, mounts, strays
 from .plugins import Known, known_from_help, known_in_version, select
 
 _CONFIG_MAP = "ConfigMap kube-system/kubeadm-config"
+_CONFIG_MAP_PATH = "/api/v1/namespaces/kube-system/configmaps/kubeadm-config"
 _KEY = "ClusterConfiguration"
 _OUR_FILE = re.compile(r"admission-[0-9a-f]{12}\.yaml")
 
@@ -202,8 +204,8 @@ class Plan:
         The manifest's pod.
     document, new_document : dict
         kubeadm's ClusterConfiguration in the cluster.
-    resource_version : str
-        Version of the ConfigMap that was read.
+    live : dict
+        The ConfigMap that holds it.
     wanted : Wanted
         What it comes from.
     """
@@ -213,7 +215,7 @@ class Plan:
     new_pod: dict[str, Any]
     document: dict[str, Any]
     new_document: dict[str, Any]
-    resource_version: str
+    live: dict[str, Any]
     wanted: Wanted
 
     @property
@@ -232,9 +234,9 @@ class Plan:
         return bool(self.wanted.file) and read_text(self.wanted.path) != self.wanted.file
 
 
-def _plan(text: str, pod: dict[str, Any], live: Mapping[str, Any], wanted: Wanted) -> Plan:
+def _plan(text: str, pod: dict[str, Any], live: dict[str, Any], wanted: Wanted) -> Plan:
     document = load(live["data"][_KEY], _CONFIG_MAP)
-    return Plan(text, pod, edit_pod(pod, wanted), document, edit_cluster_configuration(document, wanted), live["metadata"]["resourceVersion"], wanted)
+    return Plan(text, pod, edit_pod(pod, wanted), document, edit_cluster_configuration(document, wanted), live, wanted)
 
 
 def _wanted(wish: Wish, known: Known, paths: Paths) -> Wanted:
@@ -389,8 +391,10 @@ def _carry_out(plan: Plan, tools: Tools, paths: Paths, timeout: float) -> None:
     if plan.pod_differs:
         _replace_manifest(plan, tools, paths, timeout)
     if plan.document_differs:
-        metadata = {"name": "kubeadm-config", "namespace": "kube-system", "resourceVersion": plan.resource_version}
-        tools.kubectl.apply([{"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {_KEY: dump(plan.new_document)}}])
+        # Raw: kubectl needs no discovery and no schemas, which take seconds from an API server that has just started. The resourceVersion that was
+        # read makes the API server refuse, instead of overwriting what came in between.
+        changed = {**plan.live, "data": {**plan.live["data"], _KEY: dump(plan.new_document)}}
+        tools.kubectl.run(["replace", f"--raw={_CONFIG_MAP_PATH}", "--filename=-"], stdin=json.dumps(changed))
     _tidy(paths, plan.wanted.path)
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -117,13 +118,15 @@ class Host:
             raise NodewiseError("connection refused")
         return {"metadata": {"resourceVersion": str(self.version)}, "data": {"ClusterConfiguration": dump(self.document)}}
 
-    def apply(self, objects: Sequence[dict[str, Any]]) -> str:
+    def run(self, args: Sequence[str], stdin: str = "") -> tuple[int, str, str]:
         if not self.healthy:
             raise NodewiseError("connection refused")
-        assert objects[0]["metadata"]["resourceVersion"] == str(self.version)
-        self.document = load(objects[0]["data"]["ClusterConfiguration"], "data")
+        assert args == ["replace", "--raw=/api/v1/namespaces/kube-system/configmaps/kubeadm-config", "--filename=-"]
+        sent = json.loads(stdin)
+        assert sent["metadata"] == {"resourceVersion": str(self.version)}
+        self.document = load(sent["data"]["ClusterConfiguration"], "data")
         self.version += 1
-        return ""
+        return 0, "", ""
 
     # -- Kubeadm
     def validate(self, documents: list[dict[str, Any]]) -> None:

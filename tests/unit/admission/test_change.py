@@ -273,7 +273,7 @@ def kill_at(monkeypatch: pytest.MonkeyPatch, host: Host, number: int, after: boo
     monkeypatch.setattr(change.os, "replace", dying(os.replace))
     monkeypatch.setattr(change.os, "unlink", dying(os.unlink))
     monkeypatch.setattr(host, "wait", dying(host.wait))
-    monkeypatch.setattr(host, "apply", dying(host.apply))
+    monkeypatch.setattr(host, "run", dying(host.run))
 
 
 # More than such a run has, so that the last of them is not killed at all.
