@@ -53,6 +53,8 @@ def memory_mib(host: str, process: int, name: str) -> float:
 def full_node(node: str, pods: int) -> Iterator[int]:
     """Fill a node up to a number of pods, and yield how many run."""
     running = int(sh("cp1", f"{KUBECTL} get pods -A --field-selector=spec.nodeName={node},status.phase=Running -o name | wc -l"))
+    # For 5 minutes after a disk was full the kubelet evicts whatever comes.
+    sh("cp1", f"{KUBECTL} wait node {node} --for=condition=DiskPressure=false --timeout=400s > /dev/null")
     labels = {"app": "bench-reporter"}
     container = {"name": "pause", "image": PAUSE, "imagePullPolicy": "Never"}
     items = [

@@ -206,11 +206,13 @@ def running(name: str, script: str) -> Iterator[None]:
 
 @contextmanager
 def full_disk(leave: str) -> Iterator[None]:
+    # Else the kubelet would evict pods, remove images that nobody uses, and have DiskPressure for 5 minutes.
+    on("w1", "systemctl", "stop", "kubelet")
     sh("w1", f"fallocate -l $(( $(df --output=avail -B1 /var/lib/containerd | tail -1) - {leave} )) /var/lib/containerd/fill")
     try:
         yield
     finally:
-        on("w1", "rm", "-f", "/var/lib/containerd/fill")
+        sh("w1", "rm -f /var/lib/containerd/fill; systemctl start kubelet")
 
 
 @pytest.mark.parametrize(
@@ -249,21 +251,30 @@ def test_what_loads_a_node_is_seen_there_and_nowhere_else(word: str, cause: Call
         ("w2", "systemctl restart kubelet"),
         ("w2", "systemctl stop kubelet; sleep 15; systemctl start kubelet"),
         ("w1", f"systemctl kill --signal=KILL {UNIT}; sleep 1"),
-        # As kubelet rotates: another file, and the link to it replaced.
-        (
-            "w1",
-            "cd /var/lib/kubelet/pki && cp -p $(readlink -f kubelet-client-current.pem) kubelet-client-test.pem &&"
-            " ln -s $PWD/kubelet-client-test.pem link && mv -T link kubelet-client-current.pem",
-        ),
         ("w1", "for i in 1 2 3 4 5 6; do crictl ps -q --name kube-proxy | xargs -r crictl rm -f; sleep 4; done"),
     ],
-    ids=["containerd-restarted", "containerd-killed", "kubelet-restarted", "kubelet-down", "reporter-killed", "certificate-rotated", "containers-deleted"],
+    ids=["containerd-restarted", "containerd-killed", "kubelet-restarted", "kubelet-down", "reporter-killed", "containers-deleted"],
 )
 def test_a_fault_is_got_over(node: str, script: str) -> None:
     with nothing_false():
         sh(node, script)
         print(f"current {current_again(node, time.time()):.1f} s after the fault's end")
     assert on(node, "systemctl", "is-active", UNIT) == "active"
+
+
+def test_a_rotated_certificate_is_taken_up() -> None:
+    """As the kubelet rotates: another file, and the link to it replaced. One that cannot be used first, so that the new one must be seen."""
+    pki = "cd /var/lib/kubelet/pki && "
+    link = pki + "ln -s {} link && mv -T link kubelet-client-current.pem"
+    before = sh("w1", pki + "readlink kubelet-client-current.pem")
+    try:
+        with nothing_false():
+            sh("w1", pki + "echo none > kubelet-client-broken.pem && " + link.format("$PWD/kubelet-client-broken.pem"))
+            until("the reporter cannot use the certificate", INTERVAL, lambda: "cannot be used" in sh("w1", f"systemctl show {UNIT} -p StatusText"))
+            sh("w1", pki + f"cp -p {before} kubelet-client-test.pem && " + link.format("$PWD/kubelet-client-test.pem"))
+            print(f"current {current_again('w1', time.time()):.1f} s after the rotation")
+    finally:
+        sh("w1", link.format(before) + " && rm -f kubelet-client-broken.pem kubelet-client-test.pem")
 
 
 def test_a_runtime_that_is_down_is_said_and_forgotten() -> None:
