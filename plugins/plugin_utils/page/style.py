@@ -108,7 +108,7 @@ th b{font-size:1rem;overflow-wrap:anywhere}
 .hatch{stroke:var(--tick);stroke-width:1.5}
 .defs{position:absolute}
 .none{margin:5px 0;border:1px dashed var(--tick);border-radius:2px;color:var(--muted);font-size:.75rem;line-height:12px;height:14px;padding:0 6px}
-.q{display:grid;grid-template-columns:minmax(0,1fr) 6rem 3.6rem;gap:2px 12px;align-items:center;margin:0}
+.q{display:grid;grid-template-columns:minmax(0,1fr) 6rem 4.2rem;gap:2px 12px;align-items:center;margin:0}
 .q dt,.q dd{margin:0;overflow-wrap:anywhere}
 .q .b{height:8px;margin:0}
 .q .none{margin:0;height:8px}
@@ -116,6 +116,7 @@ th b{font-size:1rem;overflow-wrap:anywhere}
 .key svg,.key .none{display:inline-block;width:56px;vertical-align:middle;margin:0 8px 0 0}
 #find{display:block;margin:12px 0 0;padding:8px 12px;width:20rem;max-width:100%;font:inherit;color:inherit;background:var(--ground);
 border:1px solid var(--tick);border-radius:6px}
+#find::placeholder{color:var(--muted);opacity:1}
 footer{padding-top:40px;padding-bottom:40px}
 footer p{max-width:75ch}
 @media screen and (max-width:720px){
@@ -142,7 +143,7 @@ td,tbody th{padding:0 0 8px}
 html{font-size:12px}
 body{font-size:.9375rem}
 .spaces th:last-child{width:54%}
-.q{grid-template-columns:minmax(0,1fr) 3rem 3.6rem}
+.q{grid-template-columns:minmax(0,1fr) 3rem 4.2rem}
 header,main,footer{max-width:none;padding-left:0;padding-right:0}
 h2{margin-top:20px;break-after:avoid}
 .nodes tr,.checks tr,.todo>li,.facts>div,.key{break-inside:avoid}
