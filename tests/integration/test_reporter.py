@@ -290,7 +290,8 @@ def test_a_runtime_that_is_down_is_said_and_forgotten() -> None:
 
 def test_an_api_server_that_is_down_stops_no_sampling() -> None:
     manifest, aside = "/etc/kubernetes/manifests/kube-apiserver.yaml", "/root/kube-apiserver.yaml"
-    samples = "python3 -c \"import urllib.request as u, re; print(re.search('duration_seconds_count (.*)', u.urlopen('http://127.0.0.1:10270/metrics').read().decode())[1])\""
+    count = "re.search('duration_seconds_count (.*)', u.urlopen('http://127.0.0.1:10270/metrics').read().decode())[1]"
+    samples = f'python3 -c "import urllib.request as u, re; print({count})"'
     with nothing_false():
         sh("cp1", f"mv {manifest} {aside}")
         try:
@@ -300,7 +301,7 @@ def test_an_api_server_that_is_down_stops_no_sampling() -> None:
             assert float(sh("w1", samples)) - before >= API_DOWN / 10 - 2
         finally:
             sh("cp1", f"mv {aside} {manifest}")
-        until("the API server is back", 120, lambda: reports())
+        until("the API server is back", 120, reports)
         since = time.time()
         for node in NODES:
             print(f"{node}: current {current_again(node, since):.1f} s after the fault's end")

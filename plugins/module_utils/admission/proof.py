@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from typing import Any, Optional
 
 from ..errors import NodewiseError
 from ..kube.kubectl import Kubectl
@@ -55,7 +55,7 @@ LIMIT = "48Mi"
 _MADE = "mutatingwebhookconfigurations,validatingwebhookconfigurations,priorityclasses,namespaces"
 _TRY_AGAIN = 0.3
 
-Attempt = tuple[dict[str, Any] | None, str]
+Attempt = tuple[Optional[dict[str, Any]], str]  # noqa: UP045 - pylint takes the bar for an operation at run time
 Look = Callable[[Attempt], str]
 
 

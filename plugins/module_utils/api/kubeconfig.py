@@ -153,5 +153,7 @@ def _read(path: str, kubeconfig: str) -> str:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise NodewiseError(f"{path}{named} cannot be read: {reason}.", "run with become") from error
     if text is None:
-        raise NodewiseError(f"{path}{named} is not on this host.", "name the right kubeconfig: admin.conf is on the first control plane, kubelet.conf on every node")
+        raise NodewiseError(
+            f"{path}{named} is not on this host.", "name the right kubeconfig: admin.conf is on the first control plane, kubelet.conf on every node"
+        )
     return text

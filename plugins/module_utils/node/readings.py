@@ -45,18 +45,18 @@ class HostReader:
         self._filesystems = filesystems or Filesystems()
         self._layout = read_layout(root)
 
-    def read(self, paths: Mapping[str, str] = DEFAULT_PATHS) -> HostReading:
+    def read(self, paths: Mapping[str, str] | None = None) -> HostReading:
         """Take a sample; it needs no more than the filesystems' deadline.
 
         Parameters
         ----------
         paths : Mapping
-            {role: path} of the filesystems, from C(filesystem_paths).
+            {role: path} of the filesystems, from C(filesystem_paths); without them, containerd's and the kubelet's usual folders.
         """
         sample = _Sample(self._root, self._layout.folders, self._layout.cgroup == V2)
         host = self._layout.view == HOST
         cpu = sample.take("CPU time", sample.cpu_of_host if host else sample.cpu_of_cgroup)
-        filesystems = self._filesystems.read(paths)
+        filesystems = self._filesystems.read(paths or DEFAULT_PATHS)
         return HostReading(
             view=self._layout.view,
             cgroup=self._layout.cgroup,
@@ -75,7 +75,7 @@ class HostReader:
         self._filesystems.close()
 
 
-def read_host(paths: Mapping[str, str] = DEFAULT_PATHS, root: str = "/") -> HostReading:
+def read_host(paths: Mapping[str, str] | None = None, root: str = "/") -> HostReading:
     """Take one sample; see :class:`HostReader` for more than one.
 
     Raises

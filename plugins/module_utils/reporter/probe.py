@@ -70,7 +70,7 @@ def main(argv: list[str] | None = None) -> int:
         config = read_config(options.config)
         client = ApiClient(config.kubeconfig, config.settings.request_seconds)
     except NodewiseError as error:
-        print(error)
+        sys.stdout.write(f"{error}\n")
         return 1
     while True:
         report, wrong = ask(client, config.node_name)
@@ -78,13 +78,13 @@ def main(argv: list[str] | None = None) -> int:
             wrong = judge(report, options.agent_version, time.time())
             if not wrong:
                 status = report["status"]
-                print(json.dumps({name: status.get(name) for name in ("agentVersion", "sequence", "observedAt", "expiresAt", "pressure")}))
+                sys.stdout.write(json.dumps({name: status.get(name) for name in ("agentVersion", "sequence", "observedAt", "expiresAt", "pressure")}) + "\n")
                 return 0
         if time.monotonic() >= end:
-            print(wrong)
+            sys.stdout.write(f"{wrong}\n")
             return 1
         time.sleep(_PAUSE)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -91,7 +91,7 @@ def test_verification_returns_checks(run: Run, cluster: Any) -> None:
 
 
 def test_a_verification_that_cannot_be_made_is_unknown(run: Run, cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster, "get", lambda *_args: (_ for _ in ()).throw(NodewiseError("connection refused")))
+    monkeypatch.setattr(cluster, "get", lambda *_args: (none for none in ()).throw(NodewiseError("connection refused")))
     (check,) = run(state="verified", resource_quotas=[QUOTA])["checks"]
     assert (check["check"], check["node"], check["status"], check["observed"]) == ("policies.listed", "cluster", "unknown", "connection refused")
 

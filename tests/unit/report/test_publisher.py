@@ -51,10 +51,10 @@ class Server:
         name, _query, _rest = path.partition("?")
         self.requests.append(f"{method} {path}")
         fault = self.fault(method, name)
-        if isinstance(fault, Exception):
-            raise fault
-        if fault is not None:
+        if isinstance(fault, Answer):
             return fault
+        if fault is not None:
+            raise fault
         if name == f"/api/v1/nodes/{NODE}":
             return answer(200, self.node) if self.node else answer(404, {"message": f'nodes "{NODE}" not found'})
         if method == "POST":
