@@ -56,7 +56,7 @@ class HostReader:
         sample = _Sample(self._root, self._layout.folders, self._layout.cgroup == V2)
         host = self._layout.view == HOST
         cpu = sample.take("CPU time", sample.cpu_of_host if host else sample.cpu_of_cgroup)
-        filesystems = self._filesystems.read(paths or DEFAULT_PATHS)
+        filesystems = self._filesystems.read(DEFAULT_PATHS if paths is None else paths)
         return HostReading(
             view=self._layout.view,
             cgroup=self._layout.cgroup,
