@@ -331,9 +331,9 @@ def _signals(row: Mapping[str, Any], told: Mapping[str, Any] | None, reports_rea
         found += _reported(report["conditions"])
     elif reports_read:
         found.append(Signal(UNKNOWN, "No NodeReport", "is nodewise-reporter running there?"))
-    missing = [bar.label for bar in bars if bar.used is None]
+    missing = [row.label for row in bars if row.used is None]
     if missing and not any(signal.severity == UNKNOWN for signal in found):
-        found.append(Signal(UNKNOWN, "Use unknown", f"{', '.join(missing)}: {next(bar.note for bar in bars if bar.used is None)}"))
+        found.append(Signal(UNKNOWN, "Use unknown", f"{', '.join(missing)}: {next(row.note for row in bars if row.used is None)}"))
     return sorted(found, key=lambda signal: SEVERITIES.index(signal.severity))
 
 
@@ -364,7 +364,7 @@ def _source(row: Mapping[str, Any]) -> str:
 
 def _worst_first(nodes: Iterable[Node]) -> list[Node]:
     def key(node: Node) -> tuple[int, float, str]:
-        return SEVERITIES.index(node.severity), -max((bar.used or 0.0 for bar in node.bars if not bar.stale), default=0.0), node.name
+        return SEVERITIES.index(node.severity), -max((row.used or 0.0 for row in node.bars if not row.stale), default=0.0), node.name
 
     return sorted(nodes, key=key)
 

@@ -43,9 +43,9 @@ def test_a_healthy_node_has_shares_of_allocatable_with_their_units(made_up: Any)
 def test_what_nothing_tells_is_unknown_and_has_no_share(made_up: Any) -> None:
     node = one(made_up, made_up.node("w1", {}, None), made_up.told("w1", None))
 
-    for bar in node.bars:
-        assert (bar.used, bar.requested, bar.percent, bar.note) == (None, None, "Unknown", "no NodeReport; no metrics API")
-        assert list(bar.amounts) == ["unknown requested"]
+    for row in node.bars:
+        assert (row.used, row.requested, row.percent, row.note) == (None, None, "Unknown", "no NodeReport; no metrics API")
+        assert list(row.amounts) == ["unknown requested"]
     assert [(signal.severity, signal.title) for signal in node.signals] == [("unknown", "No NodeReport")]
     assert node.source == "no current figures"
 
@@ -54,7 +54,7 @@ def test_a_stale_report_shows_its_last_figures_with_their_age_and_none_of_its_co
     report = made_up.report(USED, made_up.condition("CPUOverloaded", "True"), age=700.0, fault="NodeReport is 700 s old")
     node = one(made_up, made_up.node("w1", {}, {"cpu": 8000}), made_up.told("w1", report))
 
-    assert [(bar.used, bar.stale, bar.high, bar.note) for bar in node.bars][0] == (25.0, True, False, "stale: 12 min old")
+    assert [(row.used, row.stale, row.high, row.note) for row in node.bars][0] == (25.0, True, False, "stale: 12 min old")
     assert [(signal.title, signal.detail) for signal in node.signals] == [("NodeReport stale", "12 min old")]
 
 
@@ -68,7 +68,7 @@ def test_a_report_from_the_future_says_why_it_counts_for_nothing(made_up: Any) -
     node = one(made_up, made_up.node("w1", {}, {}), made_up.told("w1", {**made_up.report(USED, fault=fault), "age_seconds": None}))
 
     assert [signal.detail for signal in node.signals] == [fault]
-    assert [bar.used for bar in node.bars] == [None, None, None]
+    assert [row.used for row in node.bars] == [None, None, None]
 
 
 def test_figures_of_another_source_are_current_although_the_report_is_stale(made_up: Any) -> None:
@@ -134,7 +134,7 @@ def test_totals_leave_out_what_is_unknown_and_say_so(made_up: Any) -> None:
 
 def test_totals_of_no_known_node_are_unknown(made_up: Any) -> None:
     made = page(made_up.resources([made_up.node("w1", {}, {"cpu": 1000})]), made_up.health(made_up.told("w1", None)))
-    assert [bar.used for bar in made.totals] == [None, None, None]
+    assert [row.used for row in made.totals] == [None, None, None]
 
 
 def test_unreadable_kinds_are_unknown_and_named(made_up: Any) -> None:
