@@ -126,11 +126,13 @@ test-sanity: venv ## ansible-test sanity, all tests, no ignores
 test-molecule: packages venv ## molecule: the whole site on lab hosts, its faults and its drift
 	@$(STAGE) molecule-default scripts/molecule-test --scenario-name default $(ARGS)
 
+ON_CLUSTER := readings nodereports reporter verify_resources cluster_resources_info page
 .PHONY: test-integration
-test-integration: packages venv ## pytest: the artifacts' builds, and a lab's faults
+test-integration: packages venv ## pytest: the artifacts' builds, a lab's and a killed run's faults; then on the lab's cluster, the nodes' and their reports' faults
 	@scripts/packages $(INTEGRATION_PACKAGES)
-	@$(STAGE) integration pytest tests/integration/artifacts tests/integration/test_lab.py tests/integration/test_killed_site.py tests/integration/test_readings.py \
-	  tests/integration/test_verify_resources.py tests/integration/test_page.py $(ARGS)
+	@$(STAGE) integration pytest tests/integration/artifacts tests/integration/test_lab.py tests/integration/test_killed_site.py $(ARGS)
+	@$(MAKE) --no-print-directory cluster ARGS=
+	@NODEWISE_LONG=1 $(STAGE) integration-cluster pytest $(addprefix tests/integration/test_,$(addsuffix .py,$(ON_CLUSTER))) $(ARGS)
 
 NEWEST := PATH=$(CURDIR)/.venv-newest/bin:$(PATH)
 .PHONY: test-newest
