@@ -99,7 +99,7 @@ def namespace() -> Iterator[str]:
     }
     template = {"metadata": {"labels": {"app": "a"}}, "spec": {"containers": [container("a", "10m")]}}
     claim = {"accessModes": ["ReadWriteOnce"], "storageClassName": "none", "resources": {"requests": {"storage": "1Gi"}}}
-    parts = {
+    parts: dict[str, dict[str, Any]] = {
         "Pod": {"spec": spec},
         "Secret": {"stringData": {"a": "b"}},
         "Service": {"spec": {"type": "LoadBalancer", "ports": [{"port": 80}]}},
