@@ -117,7 +117,7 @@ class ApiServer:
 
     def log(self) -> str:
         """Return the telling last lines of the API server's newest log; empty if there is none."""
-        for path in sorted(glob.glob(self._logs), key=os.path.getmtime, reverse=True):
+        for path in sorted(glob.glob(self._logs), key=_written, reverse=True):
             lines = telling(_tail(path))
             if lines:
                 return "\n".join(lines)
@@ -142,6 +142,14 @@ def telling(text: str) -> list[str]:
     # klog marks errors with E and fatal ones with F.
     errors = [line for line in lines if re.match(r"[EF]\d{4} |Error: |panic: ", line)]
     return errors[-6:] or lines[-12:]
+
+
+def _written(path: str) -> float:
+    """Return when a log was last written; 0 if the kubelet has removed it meanwhile."""
+    try:
+        return os.path.getmtime(path)
+    except OSError:
+        return 0.0
 
 
 def _tail(path: str) -> str:

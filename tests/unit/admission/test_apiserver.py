@@ -167,6 +167,8 @@ def test_the_newest_log_that_says_something(crictl: FakeCrictl, tmp_path: Path) 
     (tmp_path / "0.log").write_text(line("I1125 16:00:00 old"))
     (tmp_path / "1.log").write_text(line("I1125 16:00:00 fine") + line('E1125 16:00:01 run.go:72] "command failed" err="unknown"'))
     (tmp_path / "2.log").write_text("")
+    # One that the kubelet removes between two questions; the old manifest must be put back all the same.
+    (tmp_path / "gone.log").symlink_to(tmp_path / "removed")
     for number in range(3):
         os.utime(tmp_path / f"{number}.log", (number, number))
     assert server(crictl, str(tmp_path / "*.log")).log() == 'E1125 16:00:01 run.go:72] "command failed" err="unknown"'
