@@ -52,18 +52,24 @@ def prove(kubectl: Kubectl, wanted: Desired, timeout: float) -> list[Result]:
         if time.monotonic() >= deadline or all(_is_counted(live[key]) for key in present if key.kind == QUOTA):
             break
         time.sleep(0.5)
-    pods: dict[str, Object] = {}
+    pods: dict[Key, Object] = {}
     for key in present:
         pod = plain_pod(key, live) if key.kind == LIMITS else pod_beyond(key, live) if key.kind == QUOTA else None
         if pod:
-            pods[pod["metadata"]["name"]] = pod
-    admitted, refused = _try(kubectl, list(pods.values()))
+            # A number, for the API server tells of a refused pod without its namespace, and policies of several have the same name.
+            pod["metadata"]["name"] = f"{_POD_PREFIX}{len(pods)}"
+            pods[key] = pod
+    admitted, refused, said = _try(kubectl, list(pods.values()))
     results = [listed(wanted, live), *(quota_use(key, live[key]) for key in present if key.kind == QUOTA)]
-    for key in present:
-        name = _pod_name(key)
-        if name in pods:
+    for key, pod in pods.items():
+        name = pod["metadata"]["name"]
+        if name in admitted or name in refused:
             judge = defaults_given if key.kind == LIMITS else beyond_refused
             results.append(judge(key, live, admitted.get(name), refused.get(name)))
+        else:
+            check = f"{DEFAULTS if key.kind == LIMITS else REFUSAL}.{key.namespace}/{key.name}"
+            hint = f"the API server, and the webhooks that judge pods in {key.namespace}"
+            results.append(Result(check, CLUSTER, UNKNOWN, "a pod in a dry run is judged", f"no pod was judged: {said}", hint))
     return results
 
 
@@ -101,11 +107,7 @@ def quota_use(key: Key, quota: Object) -> Result:
 # -- pods that are never started -------------------------------------------------------------------------------------------
 
 
-def _pod_name(key: Key) -> str:
-    return f"{_POD_PREFIX}{key.kind.lower()}-{key.name}"[:253].rstrip("-.")
-
-
-def _pod(key: Key, resources: Sequence[Mapping[str, Any]]) -> Object:
+def _pod(namespace: str, resources: Sequence[Mapping[str, Any]]) -> Object:
     containers = [
         {
             "name": f"probe-{index}",
@@ -120,7 +122,7 @@ def _pod(key: Key, resources: Sequence[Mapping[str, Any]]) -> Object:
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": _pod_name(key), "namespace": key.namespace},
+        "metadata": {"namespace": namespace},
         "spec": {"securityContext": context, "containers": containers},
     }
 
@@ -128,7 +130,7 @@ def _pod(key: Key, resources: Sequence[Mapping[str, Any]]) -> Object:
 def plain_pod(key: Key, live: Live) -> Object | None:
     """Return a pod that states nothing, if a LimitRange gives a container anything."""
     expected = _given(live[key])
-    return _pod(key, [{}]) if any(expected.values()) else None
+    return _pod(key.namespace, [{}]) if any(expected.values()) else None
 
 
 def _given(limit_range: Object) -> dict[str, dict[str, str]]:
@@ -160,7 +162,7 @@ def pod_beyond(key: Key, live: Live) -> Object | None:
         if number > _MOST_CONTAINERS or needed > pod_highest.get(resource, needed):
             continue
         stated = {one: format_quantity(amount, binary=one != "cpu") for one, amount in {**small, resource: each}.items()}
-        pod = _pod(key, [{"requests": stated, "limits": stated}] * number)
+        pod = _pod(key.namespace, [{"requests": stated, "limits": stated}] * number)
         pod["spec"].update(extra)
         return pod
     return None
@@ -197,17 +199,16 @@ def _bounds(namespace: str, live: Live) -> tuple[dict[str, Fraction], dict[str, 
     return lowest, highest["Container"], highest["Pod"]
 
 
-def _try(kubectl: Kubectl, pods: Sequence[Object]) -> tuple[dict[str, Object], dict[str, str]]:
-    """Create pods in dry-run mode and return, by name, those admitted and why others were refused."""
+def _try(kubectl: Kubectl, pods: Sequence[Object]) -> tuple[dict[str, Object], dict[str, str], str]:
+    """Create pods in dry-run mode and return, by name, those admitted and why others were refused; and all that kubectl said."""
     if not pods:
-        return {}, {}
+        return {}, {}, ""
     document = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(pods)})
     # kubectl goes on after an object that is refused, and ends with 1.
     _code, out, err = kubectl.run(["create", "--dry-run=server", "-o", "json", "-f", "-"], stdin=document, ok=(0, 1))
     admitted = {item["metadata"]["name"]: item for item in _documents(out)}
     refused = {match["pod"]: match["why"].strip() for match in _REFUSED.finditer(err)}
-    other = " ".join(err.split()) or "kubectl said nothing"
-    return admitted, {name: refused.get(name, other) for pod in pods if (name := pod["metadata"]["name"]) not in admitted}
+    return admitted, refused, " ".join(err.split()) or "kubectl said nothing"
 
 
 def _documents(text: str) -> list[Object]:

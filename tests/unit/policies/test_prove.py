@@ -16,7 +16,7 @@ from ansible_collections.nodewise.cluster.plugins.module_utils.verify.result imp
 
 Options = Callable[..., dict[str, Any]]
 QUOTA = Key("ResourceQuota", "demo", "one")
-PLAIN, BEYOND = "nodewise-verify-limitrange-one", "nodewise-verify-resourcequota-one"
+PLAIN, BEYOND = "nodewise-verify-0", "nodewise-verify-1"
 HARD = {"requests.cpu": "4"}
 
 
@@ -80,10 +80,11 @@ def test_policies_that_work(kubectl: Any, wanted: Any) -> None:
             UNKNOWN,
             "a pod was refused: error",
         ),
-        ("defaults", "", "The connection to the server was refused", UNKNOWN, "a pod was refused: The connection to the server was refused"),
+        ("defaults", "", "The connection to the server was refused", UNKNOWN, "no pod was judged: The connection to the server was refused"),
         ("refusal", GIVEN + admitted(BEYOND), "", FAIL, "a pod beyond it was admitted"),
         ("refusal", GIVEN, forbidden(BEYOND, "exceeded quota: one-more, requested: x"), WARN, "refused before the quota was asked: exceeded quota: one-more"),
         ("refusal", GIVEN, forbidden(BEYOND, "maximum cpu usage per Pod is 1"), WARN, "refused before the quota was asked: maximum cpu"),
+        ("refusal", GIVEN, "The connection to the server was refused", UNKNOWN, "no pod was judged: The connection to the server was refused"),
     ],
 )
 def test_policies_that_do_not_work(kubectl: Any, wanted: Any, check: str, out: str, err: str, status: str, observed: str) -> None:
@@ -91,6 +92,19 @@ def test_policies_that_do_not_work(kubectl: Any, wanted: Any, check: str, out: s
     assert result.status == status
     assert result.observed.startswith(observed)
     assert result.hint
+
+
+def test_policies_of_one_name_in_two_namespaces_are_proved_each(kubectl: Any, options: Options) -> None:
+    for namespace in ("default", "demo"):
+        kubectl.add("ResourceQuota", "one", namespace, spec={"hard": HARD}, status={"hard": HARD, "used": {"requests.cpu": "0"}})
+    wanted = desired(options(resource_quotas=[{"hard": HARD, "namespace": "default"}, {"hard": HARD}]))
+    kubectl.created = (admitted("nodewise-verify-0"), forbidden("nodewise-verify-1", "exceeded quota: one, requested: x"))
+    found = {result.check: result.status for result in prove(kubectl, wanted, 0)}
+    assert (found["policies.refusal.default/one"], found["policies.refusal.demo/one"]) == (FAIL, OK)
+    assert [(pod["metadata"]["namespace"], pod["metadata"]["name"]) for pod in kubectl.ran[-1][1]] == [
+        ("default", "nodewise-verify-0"),
+        ("demo", "nodewise-verify-1"),
+    ]
 
 
 def test_what_is_not_as_listed(kubectl: Any, wanted: Any) -> None:
