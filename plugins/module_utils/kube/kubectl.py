@@ -18,6 +18,8 @@ from ..errors import NodewiseError
 
 ADMIN_KUBECONFIG = "/etc/kubernetes/admin.conf"
 FIELD_MANAGER = "nodewise"
+OUTDATED = "the object has been modified"
+"""What the API server says of a write with a resourceVersion that is not the newest."""
 
 
 class Kubectl:

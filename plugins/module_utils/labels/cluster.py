@@ -10,12 +10,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ..errors import NodewiseError
-from ..kube.kubectl import FIELD_MANAGER, Kubectl
+from ..kube.kubectl import FIELD_MANAGER, OUTDATED, Kubectl
 from .plan import Change, Node, conflicts, make_change
 from .rules import Marks
 
 _ATTEMPTS = 6
-_OUTDATED = "the object has been modified"
 
 
 @dataclass(frozen=True)
@@ -94,6 +93,6 @@ def carry_out(kubectl: Kubectl, plan: Plan, wanted: Mapping[str, Marks]) -> None
             kubectl.run(["replace", f"--field-manager={FIELD_MANAGER}", "-f", "-"], stdin=json.dumps(document))
             return
         except NodewiseError as error:
-            if _OUTDATED not in error.message or attempt == _ATTEMPTS:
+            if OUTDATED not in error.message or attempt == _ATTEMPTS:
                 raise
         changes = make_plan(read_nodes(kubectl), wanted, ()).changes

@@ -10,11 +10,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..errors import NodewiseError
-from ..kube.kubectl import FIELD_MANAGER, Kubectl
+from ..kube.kubectl import FIELD_MANAGER, OUTDATED, Kubectl
 from .desired import LIMITS, NAMESPACE, PRIORITY, QUOTA, Desired, Key, Object, filled, key_of
-from .plan import Live, Plan, changed_quotas, conflicts, kinds_to_read, make_plan, quota_conflicts, warnings
+from .plan import Live, Plan, changed_quotas, conflicts, kinds_to_read, make_plan, quota_conflicts, warnings, with_spec
 from .usage import WHOLE_KINDS
 
+_ATTEMPTS = 6
 _KINDS = "namespaces,priorityclasses.scheduling.k8s.io,limitranges,resourcequotas"
 
 
@@ -97,7 +98,7 @@ def _rehearse(kubectl: Kubectl, plan: Plan, live: Live) -> None:
         if objects:
             _write(kubectl, ["apply", "--server-side", "--force-conflicts"], objects, rehearse=True)
         if plan.replace:
-            _write(kubectl, ["replace"], plan.replace, rehearse=True)
+            _replace(kubectl, plan.replace, rehearse=True)
     except NodewiseError as error:
         raise NodewiseError(f"Nothing was changed, for the API server refuses the policies: {error.message}", error.remedy) from error
 
@@ -118,14 +119,27 @@ def carry_out(kubectl: Kubectl, plan: Plan) -> None:
     Raises
     ------
     NodewiseError
-        The API server refuses something, or somebody else wrote a quota after it was read.
+        The API server refuses something, or a quota is written by others all the time.
     """
     _delete(kubectl, [key for key in plan.delete if key.kind == PRIORITY])
     if plan.apply:
         _write(kubectl, ["apply", "--server-side", "--force-conflicts"], plan.apply)
     if plan.replace:
-        _write(kubectl, ["replace"], plan.replace)
+        _replace(kubectl, plan.replace)
     _delete(kubectl, [key for key in plan.delete if key.kind != PRIORITY])
+
+
+def _replace(kubectl: Kubectl, quotas: Sequence[Object], rehearse: bool = False) -> None:
+    """Write quotas that exist. Each pod that comes or goes writes their status, so those that were read may be outdated; they are read again then."""
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            _write(kubectl, ["replace"], quotas, rehearse)
+            return
+        except NodewiseError as error:
+            if OUTDATED not in error.message or attempt == _ATTEMPTS:
+                raise
+        live = read_live(kubectl)
+        quotas = [with_spec(live.get(key_of(quota), quota), quota) for quota in quotas]
 
 
 def _write(kubectl: Kubectl, command: Sequence[str], objects: Sequence[Object], rehearse: bool = False) -> None:

@@ -56,7 +56,7 @@ def make_plan(wanted: Desired, live: Live) -> Plan:
                 continue
             plan.before[key] = have
         if key.kind == QUOTA and have is not None:
-            plan.replace.append({**_without_status(have), "spec": obj["spec"]})
+            plan.replace.append(with_spec(have, obj))
         else:
             plan.apply.append(obj)
     for key in sorted(wanted.absent, key=lambda key: -KINDS.index(key.kind)):
@@ -66,8 +66,9 @@ def make_plan(wanted: Desired, live: Live) -> Plan:
     return plan
 
 
-def _without_status(obj: Object) -> Object:
-    return {name: value for name, value in obj.items() if name != "status"}
+def with_spec(have: Object, wanted: Object) -> Object:
+    """Return an object of the cluster with the spec that is wanted, to be written back."""
+    return {**{name: value for name, value in have.items() if name != "status"}, "spec": wanted["spec"]}
 
 
 def same(wanted: Object, have: Object) -> bool:

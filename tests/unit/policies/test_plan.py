@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -73,6 +74,31 @@ def test_new_objects_are_applied_in_order_with_one_call(kubectl: Any, options: O
     kinds = [item["kind"] for item in kubectl.ran[-1][1]]
     assert kinds == ["Namespace", *["LimitRange"] * 100, *["ResourceQuota"] * 100]
     assert actions(made)[:2] == ["create Namespace new", "create LimitRange new/l0"]
+
+
+@pytest.mark.parametrize("conflicts", [2, 100])
+def test_a_quota_that_is_counted_meanwhile_is_read_again(kubectl: Any, options: Options, monkeypatch: pytest.MonkeyPatch, conflicts: int) -> None:
+    """Each pod that comes or goes in a namespace writes its quotas' status."""
+    there = quota(kubectl, hard={"pods": "1"}, used={"pods": "0"})
+    there["metadata"]["resourceVersion"] = "1"
+    run, sent = kubectl.run, list[str]()
+
+    def outdated(args: list[str], stdin: str) -> Any:
+        sent.append(json.loads(stdin)["items"][0]["metadata"]["resourceVersion"])
+        if len(sent) <= conflicts:
+            there["metadata"]["resourceVersion"] = str(len(sent) + 1)
+            raise NodewiseError("Operation cannot be fulfilled on resourcequotas: the object has been modified; please apply your changes")
+        return run(args, stdin)
+
+    monkeypatch.setattr(kubectl, "run", outdated)
+    if conflicts == 100:
+        with pytest.raises(NodewiseError, match="the object has been modified"):
+            plan(kubectl, options(resource_quotas=[{"hard": {"pods": 2}}]))
+        return
+    carry_out(kubectl, plan(kubectl, options(resource_quotas=[{"hard": {"pods": 2}}])))
+    # Two conflicts in the dry run, and no more when it is carried out.
+    assert sent == ["1", "2", "3", "3"]
+    assert kubectl.ran[-1][1][0]["spec"] == {"hard": {"pods": "2"}}
 
 
 def test_a_changed_quota_is_replaced_whole(kubectl: Any, options: Options) -> None:
