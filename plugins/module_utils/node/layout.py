@@ -27,6 +27,7 @@ V1 = "v1"
 HYBRID = "hybrid"
 V2 = "v2"
 
+_CONTROLLERS = ("cpu", "cpuacct", "memory")
 _FIRST_CGROUP_NAMESPACE = "cgroup:[4026531835]"
 _OCTAL = re.compile(r"\\([0-7]{3})")
 
@@ -40,9 +41,10 @@ class Layout:
     view : str
         C(host) or C(cgroup).
     cgroup : str
-        C(v1): controllers only in hierarchies of their own; C(hybrid): so, and an empty cgroup2 beside them; C(v2): all in one.
+        Where C(cpu), C(cpuacct) and C(memory) are. C(v1): in hierarchies of their own; C(hybrid): so, and a cgroup2 beside them; C(v2): all in one,
+        whatever other hierarchies of v1 there are.
     folders : Mapping
-        {controller: folder of this host's root cgroup}, of the controllers C(cpu), C(cpuacct) and C(memory); for C(v2), the same for each.
+        {controller: folder of this host's root cgroup}, of these controllers; for C(v2), the same for each.
     """
 
     view: str
@@ -61,13 +63,20 @@ def read_layout(root: str = "/") -> Layout:
     Raises
     ------
     NodewiseError
-        /proc/self/mountinfo or /proc/1/cgroup cannot be read, or no control groups are mounted.
+        /proc/self/mountinfo or, in a container, /proc/1/cgroup cannot be read, or no control groups are mounted.
     """
+    view = CGROUP if _is_container(root) else HOST
     mounts = _mounts(_read(root, "proc/self/mountinfo"))
-    of_init = _of_init(_read(root, "proc/1/cgroup"))
+    try:
+        of_init = _of_init(_read(root, "proc/1/cgroup"))
+    except NodewiseError:
+        # /proc that is mounted with hidepid= hides PID 1 from the reporter, which has no capability. On a machine PID 1 manages the root itself.
+        if view == CGROUP:
+            raise
+        of_init = {}
     folders = {}
     for mount in mounts:
-        names = ("cpu", "cpuacct", "memory") if mount.kind == "cgroup2" else mount.controllers
+        names = _CONTROLLERS if mount.kind == "cgroup2" else mount.controllers
         for name in names:
             # Controllers that a v1 hierarchy has are not in cgroup2.
             if mount.kind == "cgroup" or name not in folders:
@@ -75,9 +84,9 @@ def read_layout(root: str = "/") -> Layout:
     kinds = {mount.kind for mount in mounts}
     if not kinds:
         raise NodewiseError(f"No control groups are mounted according to {os.path.join(root, 'proc/self/mountinfo')}.", "mount /sys/fs/cgroup")
-    cgroup = V2 if kinds == {"cgroup2"} else HYBRID if "cgroup2" in kinds else V1
-    view = CGROUP if _is_container(root) else HOST
-    return Layout(view, cgroup, {name: folder for name, folder in folders.items() if name in ("cpu", "cpuacct", "memory")})
+    apart = any(mount.kind == "cgroup" and not set(_CONTROLLERS).isdisjoint(mount.controllers) for mount in mounts)
+    cgroup = V1 if "cgroup2" not in kinds else HYBRID if apart else V2
+    return Layout(view, cgroup, {name: folder for name, folder in folders.items() if name in _CONTROLLERS})
 
 
 @dataclass(frozen=True)

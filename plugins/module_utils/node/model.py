@@ -48,7 +48,8 @@ class Memory:
     used : int or None
         MemTotal - MemAvailable for the view C(host); the working set for the view C(cgroup).
     working_set : int or None
-        As the kubelet counts: usage - inactive_file of the root cgroup (v1), MemTotal - MemFree - inactive_file (v2, whose root has no memory.current).
+        As the kubelet counts: usage - inactive_file of the root cgroup; with cgroup v2, whose root has no memory.current, its usage is anon + file
+        (opencontainers/cgroups 0.0.7, which Kubernetes 1.37.2 uses). The kernel's own memory is in neither.
     swap_total, swap_used : int or None
         SwapTotal and SwapTotal - SwapFree; for the view C(cgroup), what its own control group has swapped out, None if the kernel does not count it.
     """

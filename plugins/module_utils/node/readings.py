@@ -142,20 +142,22 @@ class _Sample:
 
     def memory_of_host(self) -> Memory:
         """/proc/meminfo; the working set as the kubelet reckons it."""
-        info = self.take("memory", partial(self._proc, "meminfo"))
-        if info is None:
-            return Memory()
 
         def working_set() -> int:
             if self._v2:
-                # The root of cgroup2 has no memory.current.
-                return _difference("MemTotal - MemFree", _bytes(info, "MemTotal") - _bytes(info, "MemFree"), self._inactive_file())
+                # The root of cgroup2 has no memory.current. Its stand-in in the kubelet is anon + file, as v1 counts (opencontainers/cgroups, fs2).
+                stat = self._group("memory", "memory.stat")
+                return _difference("anon + file", _keyed(stat, "anon") + _keyed(stat, "file"), _keyed(stat, "inactive_file"))
             return _difference("memory.usage_in_bytes", int(self._group("memory", "memory.usage_in_bytes")), self._inactive_file())
 
+        info = self.take("memory", partial(self._proc, "meminfo"))
+        working = self.take("working set", working_set)
+        if info is None:
+            return Memory(working_set=working)
         return Memory(
             total=self.take("memory", lambda: _bytes(info, "MemTotal")),
             used=self.take("memory", lambda: _bytes(info, "MemTotal") - _bytes(info, "MemAvailable")),
-            working_set=self.take("working set", working_set),
+            working_set=working,
             swap_total=self.take("swap", lambda: _bytes(info, "SwapTotal")),
             swap_used=self.take("swap", lambda: _bytes(info, "SwapTotal") - _bytes(info, "SwapFree")),
         )

@@ -51,7 +51,7 @@ V1_FILES = {
 }
 V2_FILES = {
     "sys/fs/cgroup/cpu.stat": "usage_usec 7000\nuser_usec 1\nsystem_usec 2\n",
-    "sys/fs/cgroup/memory.stat": f"anon 1\ninactive_file {50 * KIB}\n",
+    "sys/fs/cgroup/memory.stat": f"anon {300 * KIB}\nfile {150 * KIB}\nkernel {90 * KIB}\ninactive_file {50 * KIB}\n",
 }
 V2_GROUP_FILES = {
     **V2_FILES,
@@ -108,7 +108,7 @@ def host(tmp_path: Path) -> Fixture:
 class TestWhole:
     @pytest.mark.parametrize(
         ("tree", "cgroup", "working_set"),
-        [(V2_HOST, "v2", 650), (V1_HOST, "v1", 400), (HYBRID_HOST, "hybrid", 400)],
+        [(V2_HOST, "v2", 400), (V1_HOST, "v1", 400), (HYBRID_HOST, "hybrid", 400)],
         ids=["v2", "v1", "hybrid"],
     )
     def test_a_machine(self, host: Fixture, tree: Tree, cgroup: str, working_set: int) -> None:
@@ -175,6 +175,22 @@ class TestLayout:
         root = host.make({**PROC, **mounted("30 23 0:26 / /sys/fs/c\\040group rw - cgroup2 cgroup2 rw\n", "0::/\n")})
         assert read_layout(root).folders["cpu"] == f"{root}/sys/fs/c group"
 
+    def test_a_hierarchy_of_v1_beside_a_unified_one_makes_no_hybrid(self, host: Fixture) -> None:
+        stray = "41 30 0:41 / /sys/fs/cgroup/net_cls rw - cgroup cgroup rw,net_cls\n"
+        reading = host.read(V2_HOST, mounted(V2_MOUNTS + stray, "1:net_cls:/\n0::/init.scope\n"))
+        assert (reading.cgroup, reading.memory.working_set, reading.errors) == ("v2", 400 * KIB, ())
+
+    def test_a_machine_that_hides_pid_1(self, host: Fixture) -> None:
+        root = host.make(V2_HOST)
+        os.unlink(f"{root}/proc/1/cgroup")
+        assert set(read_layout(root).folders.values()) == {f"{root}/sys/fs/cgroup"}
+
+    def test_a_container_that_hides_pid_1(self, host: Fixture) -> None:
+        root = host.make(V2_CONTAINER)
+        os.unlink(f"{root}/proc/1/cgroup")
+        with pytest.raises(NodewiseError, match=r"Cannot read .*/proc/1/cgroup"):
+            read_layout(root)
+
     def test_no_control_groups(self, host: Fixture) -> None:
         with pytest.raises(NodewiseError, match=r"No control groups are mounted according to .*/proc/self/mountinfo\. Remedy: mount /sys/fs/cgroup"):
             read_layout(host.make({**PROC, **mounted("", "0::/\n")}))
@@ -231,7 +247,7 @@ class TestUnknown:
         ("name", "lost"),
         [
             ("proc/stat", {"cpu"}),
-            ("proc/meminfo", {"memory", "total", "working set", "swap"}),
+            ("proc/meminfo", {"memory", "total", "swap"}),
             ("proc/loadavg", {"load"}),
             ("proc/sys/kernel/random/boot_id", {"boot"}),
             ("proc/pressure/memory", {"psi"}),
@@ -265,10 +281,10 @@ class TestUnknown:
             "load: not understood: could not convert string to float: 'x'",
         )
 
-    @pytest.mark.parametrize("field", ["MemTotal", "MemAvailable", "MemFree", "SwapFree"])
+    @pytest.mark.parametrize("field", ["MemTotal", "MemAvailable", "SwapFree"])
     def test_a_missing_line_of_meminfo(self, host: Fixture, field: str) -> None:
         reading = host.read(V2_HOST, {"proc/meminfo": PROC["proc/meminfo"].replace(f"{field}:", "Other:")})
-        lost = {"MemTotal": {"total", "memory", "working set"}, "MemAvailable": {"memory"}, "MemFree": {"working set"}, "SwapFree": {"swap"}}[field]
+        lost = {"MemTotal": {"total", "memory"}, "MemAvailable": {"memory"}, "SwapFree": {"swap"}}[field]
         assert {figure for figure, get in self.FIGURES.items() if get(reading) is None} == lost
 
     @pytest.mark.parametrize(
