@@ -150,7 +150,7 @@ def ensure_admission(wish: Wish, check_mode: bool, tools: Tools, paths: Paths, t
     result = Result(flags=wanted.flags)
     text = read_text(paths.manifest)
     if text is None or load_state(paths.state).phase == "initialising":
-        _prepare(wanted, check_mode, paths, result)
+        _prepare(wish, wanted, check_mode, paths, result)
         return result
     copies, odd = strays(paths.manifest)
     if copies:
@@ -250,13 +250,15 @@ def _asked(server: ApiServer, table: Known) -> Known:
         return table
 
 
-def _prepare(wanted: Wanted, check_mode: bool, paths: Paths, result: Result) -> None:
+def _prepare(wish: Wish, wanted: Wanted, check_mode: bool, paths: Paths, result: Result) -> None:
     """On a host without a cluster only the file is needed: kubeadm init is given the flags."""
     if os.path.exists(paths.admin_conf) and load_state(paths.state).phase != "initialising":
         raise NodewiseError(
             f"{paths.manifest} is missing, though {paths.admin_conf} says that this is a control plane.",
             f"put it back; the one before the last change of this module is {paths.backup}" if os.path.exists(paths.backup) else "put it back from a backup",
         )
+    for path in _kubeconfigs(wish.configuration):
+        _must_be_here(path)
     if wanted.file and read_text(wanted.path) != wanted.file:
         result.actions.append(f"write {wanted.path}")
         result.diff.append({"before_header": wanted.path, "after_header": wanted.path, "before": read_text(wanted.path) or "", "after": wanted.file})
@@ -338,8 +340,12 @@ def _check_kubeconfigs(configuration: Mapping[str, Any], pod: Mapping[str, Any])
     for path in _kubeconfigs(configuration):
         if not any(path.startswith(f"{folder}/") for folder in folders):
             raise NodewiseError(f"kubeConfigFile {path} is in no folder that kube-apiserver sees.", f"put it into one of {', '.join(folders)}")
-        if not os.path.exists(path):
-            raise NodewiseError(f"kubeConfigFile {path} is not on this host.", "bring it to every control plane first")
+        _must_be_here(path)
+
+
+def _must_be_here(path: str) -> None:
+    if not os.path.exists(path):
+        raise NodewiseError(f"kubeConfigFile {path} is not on this host.", "bring it to every control plane first")
 
 
 def _kubeconfigs(value: Any) -> Iterator[str]:

@@ -240,6 +240,19 @@ def test_before_there_is_a_cluster_only_the_file_is_written(host: Host, phase: s
     assert host.starts == 0
 
 
+@pytest.mark.parametrize("check", [True, False])
+def test_a_new_cluster_does_not_begin_with_a_kubeconfig_that_is_missing(host: Host, tmp_path: Path, check: bool) -> None:
+    os.unlink(host.paths.manifest)
+    os.unlink(host.paths.admin_conf)
+    file = tmp_path / "policy.conf"
+    wanted = wish("ImagePolicyWebhook", configuration={"ImagePolicyWebhook": {"imagePolicy": {"kubeConfigFile": str(file)}}})
+    with pytest.raises(NodewiseError, match=r"kubeConfigFile .*policy.conf is not on this host"):
+        run(host, wanted, check=check)
+    assert not os.path.exists(host.paths.folder)
+    file.write_text("x")
+    assert len(run(host, wanted, check=check).actions) == 1
+
+
 def test_a_control_plane_without_its_manifest_is_an_error(host: Host) -> None:
     os.unlink(host.paths.manifest)
     with pytest.raises(NodewiseError, match="is missing, though .*admin.conf says that this is a control plane"):
