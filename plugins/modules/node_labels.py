@@ -47,8 +47,8 @@ options:
             type: str
             required: true
           value:
-            description: Its value.
-            type: str
+            description: Its value, a text. One that looks like a number or a truth value needs quotes.
+            type: raw
             default: ""
           effect:
             description: What becomes of pods that do not tolerate it. V(NoExecute) evicts those that run.
@@ -127,10 +127,10 @@ from ..module_utils.labels.rules import EFFECTS, problems, wanted_marks
 
 
 def main() -> None:
-    # no_log: a taint's key is no secret.
+    # no_log: a taint's key is no secret. raw: of true Ansible would make the text True.
     taint = {
         "key": {"type": "str", "required": True, "no_log": False},
-        "value": {"type": "str", "default": ""},
+        "value": {"type": "raw", "default": ""},
         "effect": {"type": "str", "choices": list(EFFECTS), "required": True},
     }
     rule: dict[str, Any] = {

@@ -92,7 +92,7 @@ def problems(rules: Sequence[Mapping[str, Any]], node_names: Mapping[str, str], 
         for key, value in (rule.get("labels") or {}).items():
             found += [f"{place}: {problem}." for problem in _mark_problems("label", key, value, protected_label(str(key)))]
         for taint in rule.get("taints") or []:
-            value = taint.get("value") or ""
+            value = "" if taint.get("value") is None else taint["value"]
             found += [f"{place}: {problem}." for problem in _mark_problems("taint", taint["key"], value, protected_taint(taint["key"]))]
     return found
 

@@ -104,6 +104,8 @@ def test_rules_are_checked_without_a_cluster(run: Run, monkeypatch: pytest.Monke
             {"hosts": ["w1"], "labels": {"a": 1}},
             "Nothing was changed, for the rules of node labels are wrong: Rule 1 (w1): the value 1 of the label a is malformed",
         ),
+        ({"hosts": ["w1"], "taints": [{"key": "a", "value": True, "effect": "NoSchedule"}]}, "the value True of the taint a is malformed: a value is text"),
+        ({"hosts": ["w1"], "taints": [{"key": "a", "value": False, "effect": "NoSchedule"}]}, "the value False of the taint a is malformed: a value is text"),
     ],
 )
 def test_bad_rules(run: Run, cluster: Api, rule: dict[str, Any], message: str) -> None:
