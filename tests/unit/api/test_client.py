@@ -6,13 +6,15 @@
 from __future__ import annotations
 
 import base64
+import ssl
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.nodewise.cluster.plugins.module_utils.api.client import JSON_PATCH, Answer, ApiClient, NoAnswer
+from ansible_collections.nodewise.cluster.plugins.module_utils.api.client import JSON_PATCH, Answer, ApiClient, NoAnswer, tls_context
+from ansible_collections.nodewise.cluster.plugins.module_utils.api.kubeconfig import read_kubeconfig
 from ansible_collections.nodewise.cluster.plugins.module_utils.errors import NodewiseError
 
 from .conftest import Site
@@ -123,6 +125,20 @@ def test_a_server_of_another_authority_is_not_trusted(site: Site, tmp_path: Path
     with pytest.raises(NoAnswer, match="its certificate is not trusted") as caught:
         ApiClient(str(tmp_path / "admin.conf")).get("/x")
     assert "secret-token" not in str(caught.value)
+
+
+def test_an_authority_is_judged_as_the_kubelet_judges_it(kubelet: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make = ssl.create_default_context
+
+    def strict(**given: Any) -> ssl.SSLContext:
+        context = make(**given)
+        context.verify_flags |= ssl.VERIFY_X509_STRICT  # as from Python 3.13 on
+        return context
+
+    monkeypatch.setattr(ssl, "create_default_context", strict)
+    context = tls_context(read_kubeconfig(str(kubelet)), "")
+    assert not context.verify_flags & ssl.VERIFY_X509_STRICT
+    assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
 
 
 def test_a_token(site: Site, tmp_path: Path, seen: list[dict[str, Any]]) -> None:
