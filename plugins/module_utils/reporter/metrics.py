@@ -67,7 +67,7 @@ class Collector:
                 for value in ("True", "False", "Unknown"):
                     conditions.add_metric([condition["type"], value.lower()], float(condition["status"] == value))
             yield conditions
-            if status:
+            if "containers" in status:
                 yield from gauge("unread_containers", "Running containers whose use could not be read.", status.get("unreadContainers", 0))
 
             yield SummaryMetricFamily(

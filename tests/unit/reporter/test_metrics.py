@@ -20,6 +20,7 @@ STATUS = {
         {"mountpoint": "/b", "roles": ["container"]},
     ],
     "conditions": [{"type": "DiskNearlyFull", "status": "Unknown"}],
+    "containers": {"created": 0, "running": 5, "exited": 0, "unknown": 0},
     "unreadContainers": 2,
 }
 
@@ -77,6 +78,16 @@ def test_what_is_unknown_is_left_out(state: State, server: Server) -> None:
     assert not [line for line in found if line.startswith("nodewise_reporter_memory_used_bytes")]
     assert not [line for line in found if 'mountpoint="/b"' in line]
     assert not [line for line in found if line.startswith("nodewise_reporter_last_publish_success_timestamp_seconds")]
+
+
+def test_unread_containers_are_unknown_when_none_could_be_listed(state: State, server: Server) -> None:
+    def unread() -> list[str]:
+        return [line for line in lines(server) if line.startswith("nodewise_reporter_unread_containers")]
+
+    state.sample_taken({"containers": STATUS["containers"]}, 0.5, {})
+    assert unread() == ["nodewise_reporter_unread_containers 0.0"]
+    state.sample_taken({"pods": {"ready": 1}}, 0.5, {})
+    assert not unread()
 
 
 def test_nothing_is_known_before_the_first_sample(server: Server) -> None:
