@@ -29,6 +29,11 @@ def result_of(outcome: Outcome) -> str:
     return "refused" if outcome.status else "unreachable"
 
 
+def _access(config: Config) -> tuple[str, str, float]:
+    """Return what a publisher cannot change: its node and its client."""
+    return config.node_name, config.kubeconfig, config.settings.request_seconds
+
+
 class PublishLoop:
     """Writes the newest status whenever one is due.
 
@@ -89,7 +94,7 @@ class PublishLoop:
         if config is self._config and self._publisher is not None:
             return self._publisher
         before, self._config = self._config, config
-        if before is not None and self._publisher is not None and (before.node_name, before.kubeconfig) == (config.node_name, config.kubeconfig):
+        if before is not None and self._publisher is not None and _access(before) == _access(config):
             self._publisher.reconfigure(config.settings)
             return self._publisher
         try:
