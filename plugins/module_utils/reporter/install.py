@@ -231,7 +231,7 @@ def _spec(release: Release, request: Request, version: str, systemd: int) -> Uni
         NAME,
         files=[
             ManagedFile(UNIT, unit_text(release.python, CONFIG, version, request.report_timeout, systemd)),
-            # The daemon looks at it before each sample.
+            # The daemon looks at it every two seconds.
             ManagedFile(CONFIG, request.config.to_text(), restart=False),
         ],
         # One that was built anew in the place of a damaged one.

@@ -23,8 +23,6 @@ from .state import State
 LOG = logging.getLogger("nodewise.reporter")
 # Seconds for which the first sample waits for the API server, so that the first report continues the one from before.
 _PATIENCE = 3.0
-# Seconds after a fault in the code itself.
-_PAUSE = 10.0
 
 
 def next_due(start: float, now: float, interval: float) -> float:

@@ -189,7 +189,7 @@ def _sequence(reading: NodeReading) -> list[Result]:
     observed = f"sequence {before['sequence']}, then {after['sequence']}; the sample is {moved:.1f} s younger"
     expected = "sequence and sample go on together"
     sources = ("NodeReport.status.sequence", "NodeReport.status.observedAt")
-    hint = "another writer writes this report, or the reporter's state in /var/lib/nodewise was lost"
+    hint = "another writer writes this report: look for a second host with this node's name"
     return [reading.result("report.sequence", OK if good else FAIL, expected, observed, sources=sources, hint=hint)]
 
 
