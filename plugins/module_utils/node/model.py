@@ -30,11 +30,14 @@ class CpuCounter:
     core_nanoseconds : int
         Source: /proc/stat (user+nice+system+irq+softirq+steal, no idle, no iowait, no guest) for the view C(host),
         cpu.stat C(usage_usec) (cgroup v2) or cpuacct.usage (v1) for the view C(cgroup).
+    stolen_nanoseconds : int
+        Steal in it: what the hypervisor of a virtual machine gave to others. Of the root of cgroup2 it is a part or not, as the kernel's age has it.
     """
 
     timestamp: int
     monotonic: int
     core_nanoseconds: int
+    stolen_nanoseconds: int = 0
 
 
 @dataclass(frozen=True)

@@ -115,8 +115,8 @@ class _Sample:
         name, user, nice, system, _idle, _iowait, irq, softirq, steal = line.split()[:9]
         if name != "cpu":
             raise ValueError(f"/proc/stat begins with '{line}'")
-        ticks = sum(int(value) for value in (user, nice, system, irq, softirq, steal))
-        return _counter(ticks * 1_000_000_000 // os.sysconf("SC_CLK_TCK"))
+        ticks, second = sum(int(value) for value in (user, nice, system, irq, softirq, steal)), os.sysconf("SC_CLK_TCK")
+        return _counter(ticks * 1_000_000_000 // second, int(steal) * 1_000_000_000 // second)
 
     def cpu_of_cgroup(self) -> CpuCounter:
         """cpu.stat's usage_usec (v2), cpuacct.usage in nanoseconds (v1)."""
@@ -238,8 +238,8 @@ class _Sample:
         return _text(os.path.join(self._folders[controller], name))
 
 
-def _counter(core_nanoseconds: int) -> CpuCounter:
-    return CpuCounter(time.time_ns(), time.monotonic_ns(), core_nanoseconds)
+def _counter(core_nanoseconds: int, stolen_nanoseconds: int = 0) -> CpuCounter:
+    return CpuCounter(time.time_ns(), time.monotonic_ns(), core_nanoseconds, stolen_nanoseconds)
 
 
 def _keyed(text: str, key: str) -> int:

@@ -115,7 +115,7 @@ class TestWhole:
         reading = host.read(tree)
         assert (reading.view, reading.cgroup, reading.boot_id, reading.errors) == (HOST, cgroup, "the-boot", ())
         assert reading.cpu is not None
-        assert reading.cpu.core_nanoseconds == (100 + 20 + 30 + 6 + 7 + 8) * TICK
+        assert (reading.cpu.core_nanoseconds, reading.cpu.stolen_nanoseconds) == ((100 + 20 + 30 + 6 + 7 + 8) * TICK, 8 * TICK)
         assert reading.memory == Memory(1000 * KIB, 400 * KIB, working_set * KIB, 200 * KIB, 50 * KIB)
         assert (reading.cpus, reading.load1, reading.pressure) == (CPUS, 1.25, Pressure(2.5, 0.0, 7.0))
 

@@ -272,7 +272,8 @@ def _node_cpu(reading: NodeReading) -> Result:
         points = points[-1:]
         slack = _DRIFT * points[0].core_nanoseconds / 1e9
     else:
-        slack = 0.0
+        # Newer kernels leave steal out of the root cgroup's usage_usec (commit db5fd3cf8bf4 of 2025, in the stable series since 6.1 as well).
+        slack = points[-1].stolen_nanoseconds / 1e9
     at, value, cpus = seconds_of(said["time"]), said["usageCoreNanoSeconds"] / 1e9, last.host.cpus or math.inf
     good = all(_possible(at, value, point.timestamp / 1e9, point.core_nanoseconds / 1e9, cpus, slack) for point in points)
     own = points[-1]

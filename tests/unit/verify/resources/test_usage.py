@@ -192,6 +192,15 @@ def test_containers_that_come_or_go_within_the_window(made: Made, look: MakeLook
     assert the(usage.cpu(made(fewer, look(5), look(10)), Tolerances()), "cpu.pods").status == OK
 
 
+@pytest.mark.parametrize(("stolen", "status"), [(0, FAIL), (50, OK)])
+def test_kernels_differ_on_whether_a_virtual_machines_stolen_time_is_used(made: Made, look: MakeLook, stolen: int, status: str) -> None:
+    changed = summary(4)
+    changed["node"]["cpu"]["usageCoreNanoSeconds"] -= int(50e9)
+    looks = [look(), look(5, summary=Reading(changed))]
+    looks = [replace(one, host=replace(one.host, cpu=replace(one.host.cpu, stolen_nanoseconds=int(stolen * 1e9)))) for one in looks]
+    assert the(usage.cpu(made(*looks), Tolerances()), "cpu.node").status == status
+
+
 @pytest.mark.parametrize(
     ("value", "status"),
     [
