@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import os
+import urllib.parse
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -110,6 +111,8 @@ def parse_kubeconfig(text: str, path: str) -> Credentials:
         server = str(cluster["server"])
         if not server.startswith("https://"):
             raise ValueError(f"the server {server!r} is not an https URL")
+        if urllib.parse.urlsplit(server).path.strip("/"):
+            raise ValueError(f"the server {server!r} has a path, which is not supported")
         authority = value(cluster, "certificate-authority")
         certificate, key = value(user, "client-certificate"), value(user, "client-key")
         token = str(user.get("token") or "")

@@ -35,6 +35,7 @@ def test_a_broken_file_is_not_quoted() -> None:
         ({"token": "t"}, {"certificate-authority-data": ""}, "certificate-authority-data"),
         ({"token": "t"}, {"certificate-authority-data": "%%"}, "is not a kubeconfig"),
         ({"token": "t"}, {"server": "http://10.0.0.1"}, "'http://10.0.0.1' is not an https URL"),
+        ({"token": "t"}, {"server": "https://rancher/k8s/clusters/c-1"}, "'https://rancher/k8s/clusters/c-1' has a path, which is not supported"),
         ({"token": "t"}, {"insecure-skip-tls-verify": True}, "uses insecure-skip-tls-verify, which is not supported"),
         ({"exec": {"command": "aws"}}, {}, "uses exec, which is not supported"),
         ({"client-certificate": "none.pem", "client-key": "none.pem"}, {}, r"none\.pem, which .* names, is not on this host"),
