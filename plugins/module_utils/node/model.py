@@ -14,7 +14,7 @@ HOST = "host"
 """The figures are those of the whole machine."""
 
 CGROUP = "cgroup"
-"""The host is a container that shares a kernel: CPU and memory are those of its own cgroup root, PSI and load are unknown."""
+"""The host is a container that shares a kernel: CPU, memory and PSI are those of its own cgroup root; load, and with cgroup v1 PSI, are unknown."""
 
 
 @dataclass(frozen=True)
@@ -97,9 +97,9 @@ class Filesystem:
 
 @dataclass(frozen=True)
 class Pressure:
-    """PSI of the whole host (/proc/pressure): percent of time in which some task waited, over the last 60 s (C(some avg60)).
+    """PSI of the whole host (/proc/pressure), or with the view C(cgroup) of its cgroup: percent of the last 60 s in which some task waited (C(some avg60)).
 
-    None: no PSI in the kernel, or the view is C(cgroup) and the cgroup has none of its own.
+    None: no PSI in the kernel, or the view is C(cgroup) and the cgroup has none of its own, as with cgroup v1.
     """
 
     cpu: float | None = None
