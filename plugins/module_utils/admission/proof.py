@@ -237,7 +237,7 @@ class Proof:
 
     def _create(self, item: Mapping[str, Any]) -> Attempt:
         code, out, error = self._kubectl.run(["create", "--dry-run=server", "--output=json", "--filename=-"], stdin=json.dumps(item), ok=(0, 1))
-        return (json.loads(out), "") if code == 0 else (None, error.strip().replace('error when creating "STDIN": ', ""))
+        return (json.loads(out), "") if code == 0 else (None, error.strip().replace('error when creating "STDIN": ', "") or "kubectl said nothing")
 
     def _result(self, check: str, expected: str, problem: str, observed: str, hint: str) -> Result:
         return Result(check, CLUSTER, FAIL, expected, problem, hint) if problem else Result(check, CLUSTER, OK, expected, observed)

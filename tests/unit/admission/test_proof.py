@@ -184,6 +184,15 @@ def test_without_a_server_the_rest_is_still_said() -> None:
     assert found[REMOVED].status == OK
 
 
+def test_a_kubectl_that_fails_without_a_word_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster()
+    run = cluster.run
+    monkeypatch.setattr(cluster, "run", lambda args, *rest, **more: (1, "", "") if args[0] == "create" else run(args, *rest, **more))
+    found = prove(cluster)
+    # The kubelet's label is the one thing that is not created.
+    assert {check for check, result in found.items() if result.status == OK} == {"admission.node-restriction", REMOVED}
+
+
 def test_what_cannot_be_removed_is_a_failure() -> None:
     cluster = Cluster()
     cluster.sticks = True
