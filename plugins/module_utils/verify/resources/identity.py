@@ -5,30 +5,16 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Mapping
 from typing import Any
 
+from ...report.conditions import parse_time
 from ..result import FAIL, OK, UNKNOWN, Result
 from .reading import NodeReading, Tolerances, graded
 
 NODE_USER = "system:node:"
 _REPORTER_HINT = "systemctl status nodewise-reporter; journalctl -u nodewise-reporter"
 _ABOUT_RUNTIME = ("runtime", "PLEG", "CNI", "cni")
-
-
-def seconds_of(text: str) -> float:
-    """Return an RFC 3339 time in seconds since the epoch.
-
-    Raises
-    ------
-    ValueError
-        It is no such time, or names no zone.
-    """
-    moment = datetime.datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError(f"{text!r} names no time zone")
-    return moment.timestamp()
 
 
 def condition(node: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
@@ -91,7 +77,7 @@ def runtime(reading: NodeReading, tolerances: Tolerances) -> list[Result]:
     ready = condition(look.node.value, "Ready")
     if ready.get("status") == "True":
         return [reading.result("runtime", OK, expected, "ready and Ready", tolerance, sources)]
-    since = reading.server_now - seconds_of(ready["lastTransitionTime"]) if ready else 0.0
+    since = reading.server_now - parse_time(ready["lastTransitionTime"]) if ready else 0.0
     about = "although the runtime is" if any(word in ready.get("message", "") for word in _ABOUT_RUNTIME) else "the runtime is ready"
     observed = f"the Node's Ready is {ready.get('status', 'not there')} for {since:.0f} s, {about}: {ready.get('message', '')}"
     return [reading.result("runtime", graded(since, -1, tolerances.runtime_seconds), expected, observed, tolerance, sources, "journalctl -u kubelet")]
@@ -105,7 +91,7 @@ def lease(reading: NodeReading, tolerances: Tolerances) -> list[Result]:
     missing = reading.unreadable("lease", expected, reading.last.lease, reading.clock, sources=sources)
     if missing is not None:
         return [missing]
-    age = reading.server_now - seconds_of(reading.last.lease.value["spec"]["renewTime"])
+    age = reading.server_now - parse_time(reading.last.lease.value["spec"]["renewTime"])
     # A time to come was written by a clock that is ahead; how far is as bad as an age.
     status = graded(abs(age), tolerances.lease_warn_seconds, tolerances.lease_fail_seconds)
     observed = f"renewed {age:.1f} s ago" if age >= 0 else f"renewed {-age:.1f} s in the future"
@@ -127,7 +113,7 @@ def clock(reading: NodeReading, tolerances: Tolerances) -> list[Result]:
     results = [reading.result("clock.host", status, expected, observed, limits, sources, hint)]
     report = reading.last.report
     if not report.error:
-        ahead = seconds_of(report.value["status"]["observedAt"]) - reading.server_now
+        ahead = parse_time(report.value["status"]["observedAt"]) - reading.server_now
         # Only a sample of the future tells of a clock; an old one is what the check of the report is about.
         status = graded(ahead, tolerances.clock_warn_seconds, tolerances.clock_fail_seconds)
         observed = "not later" if status == OK else f"{ahead:.1f} s in the future"
@@ -165,9 +151,9 @@ def _reporter(reading: NodeReading) -> Result:
 
 def _age(reading: NodeReading) -> Result:
     status = reading.last.report.value["status"]
-    observed_at = seconds_of(status["observedAt"])
+    observed_at = parse_time(status["observedAt"])
     # The lifetime is three intervals: one late report is a warning, three missing ones are the end.
-    lifetime = seconds_of(status["expiresAt"]) - observed_at
+    lifetime = parse_time(status["expiresAt"]) - observed_at
     age = reading.server_now - observed_at
     tolerance = f"warning above {lifetime * 2 / 3:.0f} s, failure above {lifetime:.0f} s"
     observed = f"observed {age:.0f} s ago, sequence {status['sequence']}"
@@ -184,7 +170,7 @@ def _sequence(reading: NodeReading) -> list[Result]:
         return []
     before, after = readable[0], readable[-1]
     steps = after["sequence"] - before["sequence"]
-    moved = seconds_of(after["observedAt"]) - seconds_of(before["observedAt"])
+    moved = parse_time(after["observedAt"]) - parse_time(before["observedAt"])
     good = (steps == 0 and moved == 0) or (steps > 0 and moved > 0)
     observed = f"sequence {before['sequence']}, then {after['sequence']}; the sample is {moved:.1f} s younger"
     expected = "sequence and sample go on together"

@@ -12,8 +12,8 @@ from typing import Any
 from ...cri.model import Container, Counter
 from ...kube.quantity import parse_quantity
 from ...node.model import HOST, CpuCounter
+from ...report.conditions import parse_time
 from ..result import FAIL, OK, UNKNOWN, WARN, Result
-from .identity import seconds_of
 from .reading import Look, NodeReading, Tolerances, mebibytes, millicores
 
 Name = tuple[str, str, str]
@@ -179,10 +179,10 @@ def _samples(look: Look) -> list[tuple[str, str, float, float | None]]:
     samples: list[tuple[str, str, float, float | None]] = []
     if not look.metrics.error:
         value = float(parse_quantity(look.metrics.value["usage"]["memory"]))
-        samples.append(("metrics-api", "NodeMetrics.usage.memory", seconds_of(look.metrics.value["timestamp"]), value))
+        samples.append(("metrics-api", "NodeMetrics.usage.memory", parse_time(look.metrics.value["timestamp"]), value))
     if not look.report.error:
         status = look.report.value["status"]
-        samples.append(("report", "NodeReport.status.memoryBytes", seconds_of(status["observedAt"]), status.get("memoryBytes", {}).get("workingSet")))
+        samples.append(("report", "NodeReport.status.memoryBytes", parse_time(status["observedAt"]), status.get("memoryBytes", {}).get("workingSet")))
     return samples
 
 
@@ -274,7 +274,7 @@ def _node_cpu(reading: NodeReading) -> Result:
     else:
         # Newer kernels leave steal out of the root cgroup's usage_usec (commit db5fd3cf8bf4 of 2025, in the stable series since 6.1 as well).
         slack = points[-1].stolen_nanoseconds / 1e9
-    at, value, cpus = seconds_of(said["time"]), said["usageCoreNanoSeconds"] / 1e9, last.host.cpus or math.inf
+    at, value, cpus = parse_time(said["time"]), said["usageCoreNanoSeconds"] / 1e9, last.host.cpus or math.inf
     good = all(_possible(at, value, point.timestamp / 1e9, point.core_nanoseconds / 1e9, cpus, slack) for point in points)
     own = points[-1]
     expected = f"{value:.1f} s of CPU at {at - reading.looks[0].at:.0f} s"
@@ -302,7 +302,7 @@ def _sampled_cpu(reading: NodeReading, tolerances: Tolerances) -> list[Result]:
         samples.append(("report", "NodeReport.status.cpuMillicores", status["observedAt"], rates))
     results = []
     for part, source, at, rates in samples:
-        age = look.at - seconds_of(at)
+        age = look.at - parse_time(at)
         if not rates or abs(age) > tolerances.sample_seconds:
             continue
         limit = 3 * max(own * tolerances.cpu_percent / 100, tolerances.cpu_millicores / 1000)
@@ -333,7 +333,7 @@ def _containers_cpu(reading: NodeReading) -> Result:
         before = earlier.get(name)
         if before is not None and before.key == container.key and before.cpu is not None:
             points.append(before.cpu)
-        at, value = seconds_of(said["time"]), said["usageCoreNanoSeconds"] / 1e9
+        at, value = parse_time(said["time"]), said["usageCoreNanoSeconds"] / 1e9
         if not all(_possible(at, value, point.timestamp / 1e9, point.value / 1e9, last.host.cpus or math.inf) for point in points):
             bad.append(f"{'/'.join(name)} (kubelet {value:.2f} s at {at:.1f}, runtime {own.value / 1e9:.2f} s at {own.timestamp / 1e9:.1f})")
     if not compared:

@@ -15,7 +15,7 @@ from ansible_collections.nodewise.cluster.plugins.module_utils.verify.resources 
 from ansible_collections.nodewise.cluster.plugins.module_utils.verify.resources.reading import Attempt, Clock, Look, NodeReading, Tolerances
 from ansible_collections.nodewise.cluster.plugins.module_utils.verify.result import FAIL, OK, UNKNOWN, WARN, Result
 
-from .conftest import NOW, stamp
+from .conftest import stamp
 
 Made = Callable[..., NodeReading]
 MakeLook = Callable[..., Look]
@@ -208,9 +208,3 @@ def test_a_reporter_without_a_report(made: Made, look: MakeLook) -> None:
 def test_confinement(made: Made, status: int, message: str, required: bool, expected: str) -> None:
     (result,) = identity.confinement(made(foreign=Reading(Attempt(status, message)), reporter_required=required), Tolerances())
     assert result.status == expected
-
-
-def test_times_need_a_zone() -> None:
-    assert identity.seconds_of("2026-11-25T17:00:00Z") == NOW
-    with pytest.raises(ValueError, match="names no time zone"):
-        identity.seconds_of("2026-11-25T17:00:00")
