@@ -9,6 +9,7 @@ of its own, which is asked again and again; one that hangs costs its path's figu
 
 from __future__ import annotations
 
+import errno
 import os
 import queue
 import threading
@@ -37,6 +38,10 @@ def filesystem_paths(kubelet_root: str, runtime_root: str, images: tuple[str, ..
     """
     image = images[0] if images else runtime_root
     return {"node": kubelet_root, "image": image, "container": containers[0] if containers else image}
+
+
+# What containerd's snapshotter of this name calls its folder, unless its root_path is another.
+_THIN_POOL = "devmapper"
 
 
 class Filesystems:
@@ -86,8 +91,10 @@ def probe_filesystem(path: str) -> Filesystem:
     Raises
     ------
     OSError
-        There is no such path, or the filesystem cannot say.
+        There is no such path, or the filesystem cannot say: of a thin pool the folder's filesystem has the metadata only (kubernetes#110461).
     """
+    if path.rstrip("/").endswith(_THIN_POOL):
+        raise OSError(errno.EOPNOTSUPP, "images lie in a thin pool of the device mapper, of which no filesystem tells how full it is", path)
     device = os.stat(path).st_dev
     said = os.statvfs(path)
     counted = said.f_files > 0

@@ -133,3 +133,15 @@ def test_threads_do_not_add_up(filesystems: Filesystems) -> None:
             if thread.name not in ("statvfs /well", f"statvfs /moves/{number}"):
                 thread.join(5)
     assert {thread.name for thread in threads()} == {"statvfs /well", "statvfs /moves/19"}
+
+
+@pytest.mark.parametrize("name", ["io.containerd.snapshotter.v1.devmapper", "devmapper"])
+def test_a_thin_pool_is_unknown(tmp_path: Path, name: str) -> None:
+    pool = tmp_path / name
+    pool.mkdir()
+    asker = Filesystems()
+    node, image = asker.read({"node": str(tmp_path), "image": str(pool)})
+    asker.close()
+    assert node.capacity is not None
+    assert (image.roles, image.capacity, image.available) == (("image",), None, None)
+    assert image.error == "images lie in a thin pool of the device mapper, of which no filesystem tells how full it is"
