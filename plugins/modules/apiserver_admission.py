@@ -13,8 +13,8 @@ description:
   - Enables, disables and configures admission plugins of kube-apiserver, on a control plane that kubeadm made. What is asked for is added to
     Kubernetes' defaults and to C(NodeRestriction), which kubeadm enables. Plugins that were enabled otherwise and are not asked for go, with a warning.
   - A name that the kube-apiserver does not know, a plugin that is both enabled and disabled, one that was removed, or one whose configuration is missing
-    is refused before anything is touched. The running kube-apiserver is asked which plugins it knows before a change; where none runs, a table of
-    Kubernetes 1.34 to 1.37 is used.
+    is refused before anything is touched. Names are looked up in a table of Kubernetes 1.34 to 1.37, and before a change the running kube-apiserver
+    is asked too which ones it knows.
   - The static pod's manifest is kept as V(/var/lib/nodewise/backup/kube-apiserver/kube-apiserver.yaml), and replaced in one step from
     outside the kubelet's folder. Then the module waits until the API server that runs has the new arguments and is ready.
     If that does not happen, the old manifest is put back, and the error has the API server's own last log lines.

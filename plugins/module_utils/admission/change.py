@@ -286,6 +286,10 @@ def _end_trial(text: str, tools: Tools, paths: Paths, timeout: float) -> Undone 
         _must_run(load_pod(text, paths.manifest), tools, timeout)
         os.unlink(paths.trial)
         return None
+    if _others_part(load_pod(before, paths.trial)) != _others_part(load_pod(text, paths.manifest)):
+        # Somebody else has written the manifest since, an upgrade for example; going back would undo that too.
+        os.replace(paths.trial, paths.backup)
+        return None
     try:
         tools.server.wait(load_pod(text, paths.manifest), timeout)
     except NodewiseError as error:
@@ -294,6 +298,11 @@ def _end_trial(text: str, tools: Tools, paths: Paths, timeout: float) -> Undone 
         return Undone(text, reason, f"The last log lines of the one that failed:\n{log}")
     os.replace(paths.trial, paths.backup)
     return None
+
+
+def _others_part(pod: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a pod without what this module sets in it."""
+    return edit_pod(pod, Wanted(dict.fromkeys(FLAGS, "")))
 
 
 def _must_run(pod: Mapping[str, Any], tools: Tools, timeout: float) -> None:

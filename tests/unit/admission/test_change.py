@@ -331,6 +331,25 @@ def test_a_killed_run_that_would_have_failed_is_undone_by_the_next(host: Host, n
     assert "AlwaysDeny" not in arguments(host).get(ENABLE, "")
 
 
+def test_a_manifest_that_an_upgrade_wrote_since_is_not_undone(host: Host) -> None:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        # The fifth step is the replacement of the manifest.
+        kill_at(monkeypatch, host, 5, after=True)
+        with contextlib.suppress(Killed):
+            run(host, wish("AlwaysPullImages"))
+    assert os.path.exists(host.paths.trial)
+    assert host.flag(ENABLE) == "NodeRestriction,AlwaysPullImages"
+    upgraded = Path(host.paths.manifest).read_text().replace("v1.37.2", "v1.37.3")
+    Path(host.paths.manifest).write_text(upgraded)
+    host.bad = lambda pod: True
+    with pytest.raises(NodewiseError, match="The API server is not ready, and nothing was changed"):
+        run(host, wish("AlwaysPullImages"))
+    assert Path(host.paths.manifest).read_text() == upgraded
+    host.bad = lambda pod: False
+    assert run(host, wish("AlwaysPullImages")).actions == ["update ConfigMap kube-system/kubeadm-config"]
+    assert not os.path.exists(host.paths.trial)
+
+
 def test_check_mode_tells_of_a_change_that_has_not_proved_itself(host: Host) -> None:
     os.makedirs(os.path.dirname(host.paths.trial))
     Path(host.paths.trial).write_text("x")
