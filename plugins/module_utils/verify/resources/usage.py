@@ -49,7 +49,16 @@ def containers(reading: NodeReading, _tolerances: Tolerances) -> list[Result]:
     results = [missing] if missing is not None else [_same_containers(reading, expected, sources)]
     if not look.report.error and look.runtime is not None and look.runtime.containers is not None:
         results += _reported_containers(reading, look)
-    return results
+    return results + _unread_containers(reading, look)
+
+
+def _unread_containers(reading: NodeReading, look: Look) -> list[Result]:
+    """Those of which the runtime tells no figures are in no other comparison, so it is said that there are some."""
+    if look.runtime is None or not look.runtime.unread_containers:
+        return []
+    observed = f"{look.runtime.unread_containers} of {len(running(look))} do not: {'; '.join(look.runtime.errors) or 'no figures'}"
+    hint, sources = "crictl stats; journalctl -u containerd", ("CRI ListContainerStats", "CRI ContainerStats")
+    return [reading.result("containers.unread", WARN, "each running container tells what it uses", observed, sources=sources, hint=hint)]
 
 
 def _same_containers(reading: NodeReading, expected: str, sources: tuple[str, ...]) -> Result:

@@ -71,6 +71,12 @@ def test_a_difference_must_last(made: Made, look: MakeLook) -> None:
     assert gone.status == OK
 
 
+def test_containers_that_the_runtime_cannot_read_are_told(made: Made, look: MakeLook) -> None:
+    partial = replace(look().runtime, unread_containers=2, errors=("ListContainerStats: UNKNOWN: not found",))
+    unread = the(usage.containers(made(look(runtime=partial)), Tolerances()), "containers.unread")
+    assert (unread.status, unread.observed) == (WARN, "2 of 3 do not: ListContainerStats: UNKNOWN: not found")
+
+
 def test_churn_is_unknown(made: Made, look: MakeLook) -> None:
     other = summary(16)
     del other["pods"][1]
