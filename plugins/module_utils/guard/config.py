@@ -1,0 +1,114 @@
+# Copyright: Nodewise authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The guard's configuration file: what it holds, and whether it is right."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from ..errors import NodewiseError
+from ..files import read_text
+from .settings import Settings, check_names
+
+PATH = "/etc/nodewise/guard.json"
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+@dataclass(frozen=True)
+class Config:
+    """What the guard of a control-plane host has to know.
+
+    Parameters
+    ----------
+    identity : str
+        Its name in the Lease, and in Events: the Node's.
+    kubeconfig : str
+        Path of the kubeconfig with the guard's own identity.
+    metrics_address : str
+        IP address at which metrics and health are served.
+    metrics_port : int
+        Port for them; 0 serves none.
+    log_level : str
+        One of C(LOG_LEVELS).
+    settings : Settings
+        How it decides.
+
+    Raises
+    ------
+    NodewiseError
+        A value is not allowed.
+    """
+
+    identity: str
+    kubeconfig: str = "/etc/nodewise/guard.conf"
+    metrics_address: str = "127.0.0.1"
+    metrics_port: int = 10271
+    log_level: str = "info"
+    settings: Settings = field(default_factory=Settings)
+
+    def __post_init__(self) -> None:
+        for name in ("identity", "kubeconfig", "metrics_address", "log_level"):
+            if not isinstance(getattr(self, name), str):
+                raise NodewiseError(f"{name} is {getattr(self, name)!r}, which is not text.", "write it in quotes")
+        if not self.identity:
+            raise NodewiseError("identity is empty.", "give the Node's name")
+        if not self.kubeconfig.startswith("/"):
+            raise NodewiseError(f"kubeconfig is {self.kubeconfig!r}.", "give an absolute path")
+        try:
+            ipaddress.ip_address(self.metrics_address)
+        except ValueError as error:
+            raise NodewiseError(
+                f"metrics_address is {self.metrics_address!r}, which is no IP address.", "use 127.0.0.1, 0.0.0.0 or one of the host's"
+            ) from error
+        if isinstance(self.metrics_port, bool) or not isinstance(self.metrics_port, int) or not 0 <= self.metrics_port <= 65535:
+            raise NodewiseError(f"metrics_port is {self.metrics_port!r}.", "choose a port from 1 to 65535, or 0 to serve no metrics")
+        if self.log_level not in LOG_LEVELS:
+            raise NodewiseError(f"log_level is {self.log_level!r}.", f"choose one of {', '.join(LOG_LEVELS)}")
+
+    def to_text(self) -> str:
+        """Return the file's text."""
+        return json.dumps(asdict(self), indent=2, sort_keys=True) + "\n"
+
+
+def make_config(values: Mapping[str, Any]) -> Config:
+    """Return the configuration of a mapping; what it leaves out has its default.
+
+    Raises
+    ------
+    NodewiseError
+        A name is not known, identity is missing, or a value is not allowed.
+    """
+    check_names(values, [entry.name for entry in fields(Config)])
+    if "identity" not in values:
+        raise NodewiseError("identity is missing.", "give the Node's name")
+    settings = values.get("settings", {})
+    if not isinstance(settings, Mapping):
+        raise NodewiseError(f"settings is {settings!r}, which is no mapping.")
+    return Config(**{**values, "settings": Settings.from_mapping(settings)})
+
+
+def read_config(path: str) -> Config:
+    """Read and understand a configuration file.
+
+    Raises
+    ------
+    NodewiseError
+        It is missing, cannot be read, is no JSON object, or is wrong; the message names the file.
+    """
+    try:
+        text = read_text(path)
+        if text is None:
+            raise NodewiseError("it is missing.", "run the role guard again")
+        values = json.loads(text)
+        if not isinstance(values, dict):
+            raise NodewiseError("it is not a JSON object.")
+        return make_config(values)
+    except NodewiseError as error:
+        raise NodewiseError(f"{path}: {error.message}", error.remedy) from error
+    except (OSError, ValueError) as error:
+        raise NodewiseError(f"{path} cannot be read: {error}.") from error

@@ -1,0 +1,231 @@
+# Copyright: Nodewise authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the guard keeps of a Node and of a NodeReport, and what it writes onto a Node.
+
+Only what a decision needs is kept, because a Node is 13 to 20 KB and a cluster may have 5,000. All
+times are seconds since 1970 on the API server's clock, unless a name says otherwise.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from ..report.schema import CPU_OVERLOADED, DISK_NEARLY_FULL, MEMORY_OVERLOADED
+
+TAINT_KEY = "nodewise.dev/overloaded"
+CONDITION_TYPE = "NodewiseOverloaded"
+
+DISK, MEMORY, CPU, UNKNOWN = "disk", "memory", "cpu", "unknown"
+CAUSES = (DISK, MEMORY, CPU)
+"""Causes that a report can name, the one that outranks the others first."""
+RANK = {cause: rank for rank, cause in enumerate((*CAUSES, UNKNOWN))}
+REPORTED_AS = {DISK: DISK_NEARLY_FULL, MEMORY: MEMORY_OVERLOADED, CPU: CPU_OVERLOADED}
+
+# Reasons of the Node condition. True:
+REASON_OF_CAUSE = REPORTED_AS  # overloaded, and tainted for it
+AT_CAP = "NotTaintedAtCap"
+EFFECT_OFF = "NotTaintedEffectOff"
+UNSCHEDULABLE = "NotTaintedUnschedulable"
+# False:
+NOT_OVERLOADED = "NotOverloaded"
+RECOVERED = "Recovered"  # a taint was removed at lastTransitionTime
+# Unknown:
+REPORT_MISSING = "ReportMissing"
+REPORT_STALE = "ReportStale"
+REPORT_INCOMPLETE = "ReportIncomplete"
+
+BLOCKING_EFFECTS = ("NoSchedule", "NoExecute")
+# Taints with which Kubernetes itself says that a node takes no pods for now (well-known labels, annotations and taints).
+_LIFECYCLE_PREFIXES = ("node.kubernetes.io/", "node.cloudprovider.kubernetes.io/")
+
+# How late a report may be written after its sample before the node's clock is taken to differ from the API server's.
+_WRITE_DELAY = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Taint:
+    """One entry of C(spec.taints), ours or another's; an empty field is one that is not there."""
+
+    key: str
+    effect: str
+    value: str = ""
+    time_added: str = ""
+
+    def as_dict(self) -> dict[str, str]:
+        """Return it as the API has it."""
+        fields = {"key": self.key, "value": self.value, "effect": self.effect, "timeAdded": self.time_added}
+        return {name: value for name, value in fields.items() if value}
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """Our Node condition.
+
+    Attributes
+    ----------
+    status : str
+        True, False or Unknown.
+    reason : str
+        One of the reasons above.
+    since : float or None
+        C(lastTransitionTime).
+    """
+
+    status: str
+    reason: str
+    since: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeState:
+    """What is kept of a Node.
+
+    Attributes
+    ----------
+    version : str
+        C(metadata.resourceVersion): what a change of the taints is bound to.
+    created : float
+        C(metadata.creationTimestamp).
+    cordoned : bool
+        C(spec.unschedulable).
+    taints : tuple of Taint
+        All of them: the list is written as a whole.
+    condition : Condition or None
+        Ours.
+    """
+
+    name: str
+    uid: str
+    version: str
+    created: float
+    cordoned: bool
+    taints: tuple[Taint, ...]
+    condition: Condition | None
+
+    @property
+    def ours(self) -> tuple[Taint, ...]:
+        """Our taints: none or one, unless someone else set a second one."""
+        return tuple(taint for taint in self.taints if taint.key == TAINT_KEY)
+
+    @property
+    def others(self) -> tuple[Taint, ...]:
+        """The taints of others."""
+        return tuple(taint for taint in self.taints if taint.key != TAINT_KEY)
+
+    @property
+    def schedulable(self) -> bool:
+        """Whether the node takes pods as far as others are concerned: neither cordoned nor unfit in Kubernetes' own eyes."""
+        return not self.cordoned and not any(taint.effect in BLOCKING_EFFECTS and taint.key.startswith(_LIFECYCLE_PREFIXES) for taint in self.taints)
+
+    @property
+    def pool(self) -> tuple[tuple[str, str], ...]:
+        """Key and value of the blocking taints of others: only nodes on which the same pods can run can stand in for each other."""
+        return tuple(sorted({(taint.key, taint.value) for taint in self.others if taint.effect in BLOCKING_EFFECTS}))
+
+
+@dataclass(frozen=True, slots=True)
+class ReportState:
+    """What is kept of a NodeReport.
+
+    Attributes
+    ----------
+    observed : float
+        C(status.observedAt), on the node's clock.
+    expires : float
+        When it says nothing any more, on the API server's clock.
+    lifetime : float
+        Seconds from observation to expiry.
+    statuses : tuple of str
+        Of the causes, in the order of C(CAUSES): True, False or Unknown.
+    since : tuple of float or None
+        C(lastTransitionTime) of the same.
+    percents : tuple of int or None
+        C(status.percent) of the same.
+    """
+
+    observed: float
+    expires: float
+    lifetime: float
+    statuses: tuple[str, ...]
+    since: tuple[float | None, ...]
+    percents: tuple[int | None, ...]
+
+
+def node_state(node: Mapping[str, Any]) -> NodeState:
+    """Return what is kept of a Node as the API has it."""
+    metadata, spec = node["metadata"], node.get("spec", {})
+    condition = next((entry for entry in node.get("status", {}).get("conditions", ()) if entry["type"] == CONDITION_TYPE), None)
+    return NodeState(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        version=metadata["resourceVersion"],
+        created=parse_time(metadata.get("creationTimestamp")) or 0.0,
+        cordoned=bool(spec.get("unschedulable")),
+        # Interned: 5,000 nodes have the same few keys and effects.
+        taints=tuple(
+            Taint(
+                sys.intern(taint["key"]),
+                sys.intern(taint["effect"]),
+                sys.intern(taint.get("value", "")),
+                taint.get("timeAdded") or "",
+            )
+            for taint in spec.get("taints") or ()
+        ),
+        condition=condition
+        and Condition(sys.intern(condition["status"]), sys.intern(condition.get("reason", "")), parse_time(condition.get("lastTransitionTime"))),
+    )
+
+
+def report_state(report: Mapping[str, Any]) -> ReportState | None:
+    """Return what is kept of a NodeReport as the API has it; None if it does not say when it was taken and until when it holds.
+
+    The two times are of the node's clock. When the report was written is known of the API server's clock, too, from
+    C(metadata.managedFields). Where they are further apart than a write takes, the node's clock is wrong, and the report
+    is taken to hold for its lifetime from the writing on: a live node with a slow clock is not stale, and
+    the last report of a dead node with a fast clock does not stay fresh for hours.
+    """
+    status = report.get("status") or {}
+    observed, expires = parse_time(status.get("observedAt")), parse_time(status.get("expiresAt"))
+    if observed is None or expires is None:
+        return None
+    lifetime = expires - observed
+    written = max(
+        (
+            moment
+            for entry in report["metadata"].get("managedFields", ())
+            if entry.get("subresource") == "status" and (moment := parse_time(entry.get("time"))) is not None
+        ),
+        default=None,
+    )
+    if written is not None and abs(written - observed) > _WRITE_DELAY:
+        expires = written + lifetime
+    conditions = {entry["type"]: entry for entry in status.get("conditions") or ()}
+    found = [conditions.get(REPORTED_AS[cause], {}) for cause in CAUSES]
+    percent = status.get("percent") or {}
+    return ReportState(
+        observed=observed,
+        expires=expires,
+        lifetime=lifetime,
+        statuses=tuple(sys.intern(entry.get("status", "Unknown")) for entry in found),
+        since=tuple(parse_time(entry.get("lastTransitionTime")) for entry in found),
+        percents=tuple(percent.get(cause) for cause in CAUSES),
+    )
+
+
+def parse_time(text: str | None) -> float | None:
+    """Return the seconds since 1970 of an RFC 3339 time; None if there is none or it is no time."""
+    try:
+        moment = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return moment.timestamp() if moment.tzinfo else None
+
+
+def format_time(moment: float) -> str:
+    """Return a time as the API writes those of taints and conditions: RFC 3339, whole seconds, UTC."""
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
