@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible.errors import AnsibleFilterError
 from ansible.module_utils.testing import patch_module_args
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar
 from ansible_collections.nodewise.cluster.plugins.filter.admission_cluster_configuration import FilterModule
 from ansible_collections.nodewise.cluster.plugins.module_utils.admission.change import Result
 from ansible_collections.nodewise.cluster.plugins.module_utils.errors import NodewiseError
@@ -76,3 +79,13 @@ def test_the_filter() -> None:
         filtered(variables(enabled=["LimitRange"]))
     with pytest.raises(AnsibleFilterError, match="kubeadm_control_plane_cluster_configuration sets enable-admission-plugins of the API server"):
         filtered(variables(), {"apiServer": {"extraArgs": [{"name": "enable-admission-plugins", "value": "PodNodeSelector"}]}})
+
+
+@pytest.mark.parametrize(("on_control_plane", "disabled"), [({"admission_disabled": ["LimitRanger"]}, ["LimitRanger"]), ({}, [])])
+def test_a_verification_of_a_worker_alone_knows_what_the_control_plane_disables(
+    collection_root: Path, on_control_plane: dict[str, Any], disabled: list[str]
+) -> None:
+    defaults = DataLoader().load_from_file(str(collection_root / "roles/verify/defaults/main.yml"), trusted_as_template=True)
+    # The variables of w1, as with --limit w1: those of the group control_plane are not among them.
+    variables = {**defaults, "groups": {"control_plane": ["cp1"]}, "hostvars": {"cp1": on_control_plane, "w1": {}}}
+    assert Templar(DataLoader(), variables=variables).template(defaults["verify_admission_disabled"]) == disabled
