@@ -214,8 +214,9 @@ class ApiClient:
         # A socket's timeout is for one read: read by parts, so that the deadline is for all of them.
         while part := response.read1(1 << 16):
             parts.append(part)
+            left = _left(deadline)
             with contextlib.suppress(OSError):  # closed already: that was the last part
-                channel.settimeout(_left(deadline))
+                channel.settimeout(left)
         seconds = time.monotonic() - begin
         # By parts, the end goes unnoticed; a response that is not closed blocks the next request.
         response.close()

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.server
 import socket
 import ssl
@@ -32,6 +33,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.seen.append({**record, "connection": self.client_address, "headers": dict(self.headers)})
         if self.path == "/silent":
             self.server.release.wait(20)  # type: ignore[attr-defined]
+            self.close_connection = True
+            return
+        if self.path == "/many-parts":
+            # More than a client can read within its deadline, one after the other without a pause.
+            self.send_response(200)
+            self.send_header("Content-Length", "100000")
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                for _part in range(100000):
+                    self.wfile.write(b" ")
             self.close_connection = True
             return
         status = int(self.path.rpartition("/")[2]) if self.path.startswith("/status/") else 200

@@ -105,10 +105,11 @@ def test_after_a_401_the_identity_is_shown_again(client: ApiClient, seen: list[d
     assert len({record["connection"] for record in seen}) == 2
 
 
-def test_a_deadline(kubelet: Path) -> None:
+@pytest.mark.parametrize("path", ["/silent", "/many-parts"])
+def test_a_deadline(kubelet: Path, path: str) -> None:
     client = ApiClient(str(kubelet), timeout=0.2)
     with pytest.raises(NoAnswer, match=r"did not answer within 0\.2 s"):
-        client.get("/silent")
+        client.get(path)
 
 
 def test_nobody_listens(kubelet: Path, site: Site) -> None:
