@@ -57,7 +57,8 @@ options:
     description:
       - Seconds over which CPU is measured, by cumulative counters at both ends.
       - V(0) leaves CPU out.
-      - What looks wrong and may only be changing is looked at again, once or twice; the last look is 48 seconds after the first at the latest, or after the window.
+      - What looks wrong and may only be changing is looked at again, once or twice. The last look is 48 seconds after the first at the latest, or after the
+        window.
     type: float
     default: 5
   reporter:
