@@ -36,6 +36,7 @@ _PACKAGES_BY_PROGRAM = {
     "iproute2": ("ip",),
     "iptables": ("iptables", "nft"),
     "kmod": ("modprobe",),
+    "openssl": ("openssl",),
 }
 # Debian package and the Python module it brings, which modules of this collection import on the host.
 _PACKAGES_BY_PYTHON_MODULE = {"python3-yaml": "yaml"}

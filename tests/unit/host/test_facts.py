@@ -61,9 +61,9 @@ def test_missing_packages(tmp_path, monkeypatch):
         program = tmp_path / name
         program.touch()
         program.chmod(0o755)
-    assert facts.missing_packages(str(tmp_path)) == ["iproute2", "kmod"]
+    assert facts.missing_packages(str(tmp_path)) == ["iproute2", "kmod", "openssl"]
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
-    assert facts.missing_packages(str(tmp_path)) == ["iproute2", "kmod", "python3-yaml"]
+    assert facts.missing_packages(str(tmp_path)) == ["iproute2", "kmod", "openssl", "python3-yaml"]
 
 
 def test_disk_of_a_folder_that_is_not_there_yet(tmp_path):
