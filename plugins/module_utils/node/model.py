@@ -123,7 +123,7 @@ class HostReading:
     cpu : CpuCounter or None
         CPU time used.
     cpus : float or None
-        CPUs that the host may use: min of sched_getaffinity and the cgroup's quota.
+        CPUs that the host may use: those online for the view C(host), min of sched_getaffinity and the cgroup's quota for the view C(cgroup).
     memory : Memory
         Memory.
     load1 : float or None

@@ -62,7 +62,7 @@ class HostReader:
             cgroup=self._layout.cgroup,
             boot_id=sample.take("boot id", sample.boot_id if host else sample.boot_id_of_container),
             cpu=cpu,
-            cpus=sample.take("CPUs", sample.cpus if host else sample.cpus_of_cgroup),
+            cpus=sample.take("CPUs", sample.cpus_of_host if host else sample.cpus_of_cgroup),
             memory=sample.memory_of_host() if host else sample.memory_of_cgroup(),
             load1=sample.take("load", sample.load1) if host else None,
             pressure=Pressure(**{name: sample.take(f"PSI of {name}", partial(sample.pressure, name, host)) for name in ("cpu", "memory", "io")}),
@@ -124,12 +124,16 @@ class _Sample:
             return _counter(_keyed(self._group("cpu", "cpu.stat"), "usage_usec") * 1000)
         return _counter(int(self._group("cpuacct", "cpuacct.usage")))
 
-    def cpus(self) -> float:
-        """The CPUs that a process of this host may run on."""
-        return float(len(os.sched_getaffinity(0)))
+    def cpus_of_host(self) -> float:
+        """Those that are online, a line of /proc/stat each. Not our own affinity: system services may be pinned to a few, and pods run on the others."""
+        count = sum(line.startswith("cpu") and line[3:4].isdigit() for line in self._proc("stat").splitlines())
+        if not count:
+            raise ValueError("/proc/stat names no CPU")
+        return float(count)
 
     def cpus_of_cgroup(self) -> float:
-        """The same, or the quota if that is less: cpu.max (v2), cpu.cfs_quota_us (v1, -1 without)."""
+        """The CPUs that a process of this host may run on, or the quota if that is less: cpu.max (v2), cpu.cfs_quota_us (v1, -1 without)."""
+        own = float(len(os.sched_getaffinity(0)))
         try:
             if self._v2:
                 quota, period = self._group("cpu", "cpu.max").split()
@@ -137,8 +141,8 @@ class _Sample:
                 quota, period = self._group("cpu", "cpu.cfs_quota_us").strip(), self._group("cpu", "cpu.cfs_period_us").strip()
         except FileNotFoundError:
             # The kernel has no CPU quotas, or the controller is not enabled for this group.
-            return self.cpus()
-        return self.cpus() if quota in ("max", "-1") else min(self.cpus(), int(quota) / int(period))
+            return own
+        return own if quota in ("max", "-1") else min(own, int(quota) / int(period))
 
     def memory_of_host(self) -> Memory:
         """/proc/meminfo; the working set as the kubelet reckons it."""

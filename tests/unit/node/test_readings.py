@@ -22,7 +22,7 @@ TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 PSI = "some avg10=1.00 avg60={} avg300=3.00 total=4\nfull avg10=9.00 avg60=9.00 avg300=9.00 total=9\n"
 
 PROC = {
-    "proc/stat": "cpu  100 20 30 4000 500 6 7 8 90 10\ncpu0 1 2 3 4 5 6 7 8 9 10\nintr 5\n",
+    "proc/stat": "cpu  100 20 30 4000 500 6 7 8 90 10\n" + "".join(f"cpu{cpu} 1 2 3 4 5 6 7 8 9 10\n" for cpu in range(96)) + "intr 5\n",
     "proc/meminfo": (
         "MemTotal:       1000 kB\nMemFree:         300 kB\nMemAvailable:    600 kB\nCached: 5 kB\n"
         "SwapTotal:       200 kB\nSwapFree:        150 kB\nHugePages_Total:       0\n"
@@ -117,7 +117,8 @@ class TestWhole:
         assert reading.cpu is not None
         assert (reading.cpu.core_nanoseconds, reading.cpu.stolen_nanoseconds) == ((100 + 20 + 30 + 6 + 7 + 8) * TICK, 8 * TICK)
         assert reading.memory == Memory(1000 * KIB, 400 * KIB, working_set * KIB, 200 * KIB, 50 * KIB)
-        assert (reading.cpus, reading.load1, reading.pressure) == (CPUS, 1.25, Pressure(2.5, 0.0, 7.0))
+        # All that are online, however few of them this process may use.
+        assert (reading.cpus, reading.load1, reading.pressure) == (96, 1.25, Pressure(2.5, 0.0, 7.0))
 
     def test_a_container_on_v2(self, host: Fixture) -> None:
         reading = host.read(V2_CONTAINER)
@@ -234,6 +235,7 @@ class TestUnknown:
 
     FIGURES: dict[str, Callable[[HostReading], object]] = {
         "cpu": lambda reading: reading.cpu,
+        "cpus": lambda reading: reading.cpus,
         "memory": lambda reading: reading.memory.used,
         "total": lambda reading: reading.memory.total,
         "working set": lambda reading: reading.memory.working_set,
@@ -246,7 +248,7 @@ class TestUnknown:
     @pytest.mark.parametrize(
         ("name", "lost"),
         [
-            ("proc/stat", {"cpu"}),
+            ("proc/stat", {"cpu", "cpus"}),
             ("proc/meminfo", {"memory", "total", "swap"}),
             ("proc/loadavg", {"load"}),
             ("proc/sys/kernel/random/boot_id", {"boot"}),
@@ -277,6 +279,7 @@ class TestUnknown:
         Path(root, "proc/meminfo").write_text(PROC["proc/meminfo"].replace("MemAvailable", "Other"))
         assert read_host({}, root).errors == (
             f"CPU time: cannot read {root}/proc/stat: No such file or directory",
+            f"CPUs: cannot read {root}/proc/stat: No such file or directory",
             "memory: not understood: MemAvailable is missing",
             "load: not understood: could not convert string to float: 'x'",
         )

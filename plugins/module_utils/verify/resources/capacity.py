@@ -110,7 +110,7 @@ def capacity(reading: NodeReading, tolerances: Tolerances) -> list[Result]:
 
 
 def _cpus(reading: NodeReading, said: Fraction) -> Result:
-    own, sources = reading.last.host.cpus, ("Node.status.capacity", "sched_getaffinity", "cgroup quota")
+    own, sources = reading.last.host.cpus, ("Node.status.capacity", "online CPUs, or affinity and quota of a container")
     if own is None:
         return reading.result("capacity.cpu", UNKNOWN, f"{said}", _errors(reading), sources=sources, hint="nproc; /sys/fs/cgroup")
     hint = "the kubelet counts the machine's CPUs: reserve what this host may not use (reservedSystemCPUs, systemReserved)"
