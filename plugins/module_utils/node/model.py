@@ -49,7 +49,7 @@ class Memory:
     total : int or None
         MemTotal, or the cgroup's limit if that is smaller.
     used : int or None
-        MemTotal - MemAvailable for the view C(host); the working set for the view C(cgroup).
+        MemTotal - Hugetlb - MemAvailable for the view C(host), since allocatable is without hugepages; the working set for the view C(cgroup).
     working_set : int or None
         As the kubelet counts: usage - inactive_file of the root cgroup; with cgroup v2, whose root has no memory.current, its usage is anon + file
         (opencontainers/cgroups 0.0.7, which Kubernetes 1.37.2 uses). The kernel's own memory is in neither.

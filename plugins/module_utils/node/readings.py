@@ -158,9 +158,15 @@ class _Sample:
         working = self.take("working set", working_set)
         if info is None:
             return Memory(working_set=working)
+
+        def used() -> int:
+            # Allocatable is without hugepages. Kernels that have none do not have the line.
+            hugepages = _bytes(info, "Hugetlb") if "\nHugetlb:" in info else 0
+            return _bytes(info, "MemTotal") - hugepages - _bytes(info, "MemAvailable")
+
         return Memory(
             total=self.take("memory", lambda: _bytes(info, "MemTotal")),
-            used=self.take("memory", lambda: _bytes(info, "MemTotal") - _bytes(info, "MemAvailable")),
+            used=self.take("memory", used),
             working_set=working,
             swap_total=self.take("swap", lambda: _bytes(info, "SwapTotal")),
             swap_used=self.take("swap", lambda: _bytes(info, "SwapTotal") - _bytes(info, "SwapFree")),

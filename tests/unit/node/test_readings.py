@@ -201,6 +201,19 @@ class TestLayout:
             read_layout(str(tmp_path))
 
 
+class TestHugepages:
+    """The Node's allocatable memory is without them, and so must be what is compared with it."""
+
+    def test_a_pool_is_not_in_use(self, host: Fixture) -> None:
+        memory = host.read(V2_HOST, {"proc/meminfo": PROC["proc/meminfo"] + "Hugetlb:        250 kB\n"}).memory
+        assert (memory.total, memory.used) == (1000 * KIB, 150 * KIB)
+
+    def test_one_that_is_not_understood_makes_the_use_unknown(self, host: Fixture) -> None:
+        reading = host.read(V2_HOST, {"proc/meminfo": PROC["proc/meminfo"] + "Hugetlb: x kB\n"})
+        assert (reading.memory.total, reading.memory.used) == (1000 * KIB, None)
+        assert len(reading.errors) == 1
+
+
 class TestLimits:
     @pytest.mark.parametrize(("quota", "cpus"), [("50000 100000", 0.5), ("max 100000", CPUS), ("100000000 100000", CPUS)])
     def test_cpu_quota_of_v2(self, host: Fixture, quota: str, cpus: float) -> None:
