@@ -17,6 +17,7 @@ import socket
 import ssl
 import time
 import urllib.parse
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +27,7 @@ from .kubeconfig import Credentials, read_kubeconfig
 JSON = "application/json"
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
+STRATEGIC_MERGE_PATCH = "application/strategic-merge-patch+json"
 METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 """Value of C(Accept) that makes the answer as small as it can be."""
 
@@ -169,16 +171,12 @@ class ApiClient:
         NodewiseError
             The credentials have changed and cannot be used.
         """
-        if self._credentials.changed:
-            self._load()
         deadline = time.monotonic() + self._timeout
-        headers = {"Accept": accept, "User-Agent": USER_AGENT}
+        headers = self._headers(accept)
         data = None
         if body is not None:
             data = json.dumps(body, separators=(",", ":")).encode()
             headers["Content-Type"] = content_type
-        if self._credentials.token:
-            headers["Authorization"] = f"Bearer {self._credentials.token}"
         while True:
             used_before = self._connection is not None
             try:
@@ -196,11 +194,75 @@ class ApiClient:
                 self.close()
             return answer
 
+    def stream(self, path: str, silence: float) -> tuple[Answer, Iterator[bytes]]:
+        """Read a path whose answer goes on (a watch), over a new connection; return the answer's head, and its lines as they come.
+
+        If the request is refused, the answer is whole and there are no lines. The lines end when the server ends its answer.
+
+        Parameters
+        ----------
+        path : str
+            The path with its query.
+        silence : float
+            Seconds without a byte after which the connection counts as dead.
+
+        Raises
+        ------
+        NoAnswer
+            No answer in time; the lines raise it, too.
+        NodewiseError
+            The credentials have changed and cannot be used.
+        """
+        headers = self._headers(JSON)
+        self.close()
+        try:
+            connection = self._connect(self._timeout)
+            sent_at, begin = time.time(), time.monotonic()
+            connection.request("GET", path, headers=headers)
+            response = connection.getresponse()
+            body = b"" if response.status == 200 else response.read()
+            connection.sock.settimeout(silence)
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            raise NoAnswer(f"{self.server}: {_reason(error)}.") from error
+        head = Answer(
+            response.status,
+            body,
+            response.headers.get_content_type(),
+            time.monotonic() - begin,
+            _date(response.headers.get("Date")),
+            sent_at,
+            _seconds(response.headers.get("Retry-After")),
+        )
+        if response.status != 200:
+            self.close()
+            return head, iter(())
+        return head, self._lines(response, silence)
+
     def close(self) -> None:
         """Close the connection; the next request makes a new one."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+    def _headers(self, accept: str) -> dict[str, str]:
+        if self._credentials.changed:
+            self._load()
+        headers = {"Accept": accept, "User-Agent": USER_AGENT}
+        if self._credentials.token:
+            headers["Authorization"] = f"Bearer {self._credentials.token}"
+        return headers
+
+    def _lines(self, response: http.client.HTTPResponse, silence: float) -> Iterator[bytes]:
+        try:
+            while line := response.readline():
+                yield line
+        except TimeoutError as error:
+            raise NoAnswer(f"{self.server} sent nothing for {silence:g} s.") from error
+        except (OSError, http.client.HTTPException) as error:
+            raise NoAnswer(f"{self.server}: {_reason(error)}.") from error
+        finally:
+            self.close()
 
     def _exchange(self, method: str, path: str, data: bytes | None, headers: dict[str, str], deadline: float) -> Answer:
         connection = self._connection or self._connect(_left(deadline))

@@ -17,12 +17,12 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping
 from typing import Any
 
 from ..errors import NodewiseError
 from .config import PATH, read_config
-from .metrics import Server
+from .journal import log_to_journal
+from .metrics import Collector, Server
 from .notify import Notifier
 from .publishing import PublishLoop
 from .sampling import SampleLoop
@@ -35,17 +35,6 @@ _TICK = 2.0
 # Seconds that the threads get to end; they hold nothing that could be lost.
 _FAREWELL = 1.0
 _SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
-
-
-class _JournalFormatter(logging.Formatter):
-    """Puts the level in front of each line, as sd-daemon(3) has it; the journal adds the time."""
-
-    _LEVELS: Mapping[int, int] = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the record's lines."""
-        prefix = f"<{self._LEVELS.get(record.levelno, 6)}>"
-        return "\n".join(prefix + line for line in super().format(record).splitlines())
 
 
 def import_all() -> None:
@@ -136,7 +125,7 @@ class Reporter:
             self._server = None
         if config.metrics_port:
             try:
-                self._server = Server(self._state, config.metrics_address, config.metrics_port)
+                self._server = Server(Collector(self._state), self._state.health, config.metrics_address, config.metrics_port)
             except NodewiseError as error:
                 # Reports matter more than who looks at their maker.
                 LOG.error("%s", error)
@@ -170,11 +159,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--agent-version", required=True)
     parser.add_argument("--ready-seconds", type=float, default=30.0)
     options = parser.parse_args(argv)
-    handler = logging.StreamHandler()
-    # Under systemd lines carry their level; a person sees plain ones.
-    handler.setFormatter(_JournalFormatter("%(message)s") if "JOURNAL_STREAM" in os.environ else logging.Formatter("%(levelname)s %(message)s"))
-    LOG.addHandler(handler)
-    LOG.propagate = False
+    log_to_journal(LOG)
     try:
         return Reporter(options.config, options.agent_version, options.ready_seconds, Notifier()).run()
     except NodewiseError as error:

@@ -9,7 +9,7 @@ import http.server
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..errors import NodewiseError
@@ -95,8 +95,10 @@ class Server:
 
     Parameters
     ----------
-    state : State
-        What the reporter knows.
+    collector : object
+        Makes the metrics, as prometheus_client wants them.
+    health : callable
+        Given the monotonic time, returns what is wrong.
     address : str
         IP address to listen on.
     port : int
@@ -108,12 +110,12 @@ class Server:
         The address or the port cannot be had.
     """
 
-    def __init__(self, state: State, address: str, port: int) -> None:
+    def __init__(self, collector: Any, health: Callable[[float], list[str]], address: str, port: int) -> None:
         from prometheus_client import CollectorRegistry, ProcessCollector
         from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
         registry = CollectorRegistry()
-        registry.register(Collector(state))
+        registry.register(collector)
         ProcessCollector(registry=registry)
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -124,7 +126,7 @@ class Server:
                 if path == "/metrics":
                     self._answer(200, CONTENT_TYPE_LATEST, generate_latest(registry))
                 elif path == "/healthz":
-                    wrong = state.health(time.monotonic())
+                    wrong = health(time.monotonic())
                     self._answer(503 if wrong else 200, "text/plain; charset=utf-8", "".join(f"{line}\n" for line in wrong or ["ok"]).encode())
                 else:
                     self._answer(404, "text/plain; charset=utf-8", b"/metrics and /healthz are served here\n")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 from ansible_collections.nodewise.cluster.plugins.module_utils.errors import NodewiseError
-from ansible_collections.nodewise.cluster.plugins.module_utils.reporter.metrics import Server
+from ansible_collections.nodewise.cluster.plugins.module_utils.reporter.metrics import Collector, Server
 from ansible_collections.nodewise.cluster.plugins.module_utils.reporter.state import State
 
 STATUS = {
@@ -32,7 +32,7 @@ def state() -> State:
 
 @pytest.fixture
 def server(state: State) -> Iterator[Server]:
-    server = Server(state, "127.0.0.1", 0)
+    server = Server(Collector(state), state.health, "127.0.0.1", 0)
     yield server
     server.close()
 
@@ -109,4 +109,4 @@ def test_other_paths_are_not_served(server: Server) -> None:
 
 def test_a_port_that_is_taken_is_named(state: State, server: Server) -> None:
     with pytest.raises(NodewiseError, match=f"127.0.0.1 port {server.port}"):
-        Server(state, "127.0.0.1", server.port)
+        Server(Collector(state), state.health, "127.0.0.1", server.port)
