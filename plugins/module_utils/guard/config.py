@@ -29,6 +29,8 @@ class Config:
         Its name in the Lease, and in Events: the Node's.
     kubeconfig : str
         Path of the kubeconfig with the guard's own identity.
+    token_file : str
+        Path of the token that the kubeconfig names, which the guard renews; empty for none.
     metrics_address : str
         IP address at which metrics and health are served.
     metrics_port : int
@@ -46,13 +48,14 @@ class Config:
 
     identity: str
     kubeconfig: str = "/etc/nodewise/guard.conf"
+    token_file: str = ""
     metrics_address: str = "127.0.0.1"
     metrics_port: int = 10271
     log_level: str = "info"
     settings: Settings = field(default_factory=Settings)
 
     def __post_init__(self) -> None:
-        for name in ("identity", "kubeconfig", "metrics_address", "log_level"):
+        for name in ("identity", "kubeconfig", "token_file", "metrics_address", "log_level"):
             if not isinstance(getattr(self, name), str):
                 raise NodewiseError(f"{name} is {getattr(self, name)!r}, which is not text.", "write it in quotes")
         if not self.identity:

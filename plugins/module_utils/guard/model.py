@@ -146,6 +146,8 @@ class ReportState:
         C(lastTransitionTime) of the same.
     percents : tuple of int or None
         C(status.percent) of the same.
+    version : str
+        C(metadata.resourceVersion).
     """
 
     observed: float
@@ -154,6 +156,7 @@ class ReportState:
     statuses: tuple[str, ...]
     since: tuple[float | None, ...]
     percents: tuple[int | None, ...]
+    version: str
 
 
 def node_state(node: Mapping[str, Any]) -> NodeState:
@@ -214,6 +217,7 @@ def report_state(report: Mapping[str, Any]) -> ReportState | None:
         statuses=tuple(sys.intern(entry.get("status", "Unknown")) for entry in found),
         since=tuple(parse_time(entry.get("lastTransitionTime")) for entry in found),
         percents=tuple(percent.get(cause) for cause in CAUSES),
+        version=report["metadata"]["resourceVersion"],
     )
 
 

@@ -1,0 +1,42 @@
+# Copyright: Nodewise authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The API server's clock, as told by the C(Date) of its answers.
+
+Times that stand in taints and conditions outlive the guard that wrote them, so they must not depend on the clock of its host.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from ..api.client import Answer
+
+# C(Date) has whole seconds: differences up to this are no news.
+_GRAIN = 1.0
+
+
+class ServerClock:
+    """Tells the API server's time; the host's own until it has answered once.
+
+    Parameters
+    ----------
+    wall : callable
+        The host's clock, seconds since 1970.
+    """
+
+    def __init__(self, wall: Callable[[], float] = time.time) -> None:
+        self._wall = wall
+        self.skew: float | None = None
+        """Seconds that the host's clock is ahead; None before the first answer."""
+
+    def learn(self, answer: Answer) -> None:
+        """Take the time from an answer."""
+        skew = answer.skew
+        if skew is not None and (self.skew is None or abs(skew - self.skew) > _GRAIN):
+            self.skew = skew
+
+    def now(self) -> float:
+        """Return seconds since 1970."""
+        return self._wall() - (self.skew or 0.0)
