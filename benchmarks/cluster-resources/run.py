@@ -26,7 +26,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "nodereports"))
 
 # ruff: noqa: E402 (the path comes first)
-from control_plane import ControlPlane, wait_until
+from control_plane import MEMORY, ControlPlane, wait_until
 from objects import CPU_REQUEST, KINDS, NODE, TEAM, Kind
 from sample import ROOT, ApiClient, apply, ready, status
 
@@ -67,6 +67,8 @@ class Bench:
     """
 
     def __init__(self) -> None:
+        # Enough for 50,000 pods: at the limit of the other benchmarks it collects garbage all the time.
+        MEMORY["kube-apiserver"] = "6GiB"
         self.plane = ControlPlane(ROOT / ".lab" / "bench-cluster-resources")
         self.plane.start()
         self.admin = ApiClient(str(self.plane.admin), 60)
