@@ -67,7 +67,7 @@ class Bench:
     """
 
     def __init__(self) -> None:
-        # Enough for 50,000 pods: at the limit of the other benchmarks it collects garbage all the time.
+        # 50,000 pods take more than the limit of the other benchmarks.
         MEMORY["kube-apiserver"] = "6GiB"
         self.plane = ControlPlane(ROOT / ".lab" / "bench-cluster-resources")
         self.plane.start()
