@@ -285,8 +285,8 @@ def main() -> None:
     result = {"actions": outcome.actions, "reasons": outcome.reasons, "missing": outcome.missing, "diff": outcome.diff}
     if options["state"] == "present":
         result.update(version=outcome.version, python=outcome.python, arch=outcome.arch)
-        if outcome.report is not None:
-            result["report"] = outcome.report
+        if outcome.seen is not None:
+            result["report"] = outcome.seen
     module.exit_json(changed=bool(outcome.actions), **result)
 
 

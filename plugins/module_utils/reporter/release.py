@@ -32,7 +32,7 @@ LAYOUT = "1"
 _MANIFEST = "manifest.json"
 _BASE = main.__name__.rsplit(".", 2)[0]
 # By importing them the installer module carries them, and all that they import, to the host.
-_ENTRIES = tuple(entry.__name__.removeprefix(f"{_BASE}.") for entry in (main, probe))
+ENTRIES = tuple(entry.__name__.removeprefix(f"{_BASE}.") for entry in (main, probe))
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def loaded_source(name: str) -> tuple[str, bool] | None:
     return source.decode() if isinstance(source, bytes) else source, spec.submodule_search_locations is not None
 
 
-def code_files(source_of: Callable[[str], tuple[str, bool] | None] = loaded_source, entries: Sequence[str] = _ENTRIES) -> dict[str, str]:
+def code_files(source_of: Callable[[str], tuple[str, bool] | None] = loaded_source, entries: Sequence[str] = ENTRIES) -> dict[str, str]:
     """Return the files of the package that runs the daemon: its entry points and all that they import, C({"reporter/main.py": text}).
 
     Imports inside functions count; imports of other packages do not.
@@ -145,11 +145,14 @@ class Release:
         Its name.
     root : str
         Folder of all releases.
+    entries : sequence of str
+        Modules of the package that must work; the first has a function C(import_all).
     """
 
-    def __init__(self, digest: str, root: str = ROOT) -> None:
+    def __init__(self, digest: str, root: str = ROOT, entries: Sequence[str] = ENTRIES) -> None:
         self.digest = digest
         self.root = root
+        self.entries = entries
         self.path = os.path.join(root, digest)
 
     @property
@@ -206,7 +209,7 @@ class Release:
                 _unpack(wheel, libraries)
             for name, text in code.items():
                 write_atomic(os.path.join(libraries, PACKAGE, name), text)
-            _try(os.path.join(part, "venv", "bin", "python"), libraries)
+            _try(os.path.join(part, "venv", "bin", "python"), libraries, self.entries)
             write_atomic(os.path.join(part, _MANIFEST), json.dumps(_digests(part), indent=0, sort_keys=True))
             if os.path.lexists(self.path):
                 # A damaged one goes out of the way; what runs keeps the files that it has open.
@@ -245,11 +248,11 @@ class Release:
             shutil.rmtree(os.path.join(self.root, name))
 
 
-def _try(program: str, libraries: str) -> None:
+def _try(program: str, libraries: str, entries: Sequence[str]) -> None:
     """Compile everything, since the daemon may not write there, and import all that it will need."""
     # unchecked-hash: the files never change under their names, so Python need not look at them again.
     compile_all = [program, "-I", "-m", "compileall", "-q", "--invalidation-mode=unchecked-hash", libraries]
-    import_all = [program, "-I", "-c", f"from {PACKAGE}.reporter import main, probe; main.import_all()"]
+    import_all = [program, "-I", "-c", "; ".join([*(f"import {PACKAGE}.{entry}" for entry in entries), f"{PACKAGE}.{entries[0]}.import_all()"])]
     for command in (compile_all, import_all):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
