@@ -17,13 +17,13 @@ from ..module_utils.artifacts.wheel_cache import WheelRequest, obtain
 from ..module_utils.artifacts.wheels import locked
 from ..module_utils.errors import NodewiseError
 
-MODULE = "nodewise.cluster.reporter"
 MEBIBYTE = 2**20
 
 
 class ActionModule(ActionBase):
     """Ask, send, install."""
 
+    _module = "nodewise.cluster.reporter"
     _supports_check_mode = True
     _requires_connection = True
 
@@ -31,7 +31,7 @@ class ActionModule(ActionBase):
         """Run the action."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         arguments = {key: value for key, value in self._task.args.items() if key != "bundle"}
-        found = self._execute_module(module_name=MODULE, module_args=arguments, task_vars=task_vars)
+        found = self._execute_module(module_name=self._module, module_args=arguments, task_vars=task_vars)
         if found.get("failed") or not found.get("missing") or self._task.check_mode:
             return {**result, **found}
         try:
@@ -45,7 +45,7 @@ class ActionModule(ActionBase):
             remote = self._connection._shell.join_path(folder, bundle.name)
             self._transfer_file(str(bundle), remote)
             self._fixup_perms2((folder, remote))
-            installed = self._execute_module(module_name=MODULE, module_args={**arguments, "bundle": remote}, task_vars=task_vars)
+            installed = self._execute_module(module_name=self._module, module_args={**arguments, "bundle": remote}, task_vars=task_vars)
         finally:
             self._remove_tmp_path(folder)
         return {**result, **installed, **({} if installed.get("failed") else {"missing": found["missing"]})}

@@ -98,28 +98,29 @@ class Guard:
             config.identity,
             lambda: self._elector.leading and not self._stop.is_set(),
         )
-        watchers = [
-            Watcher(
-                ApiClient(kubeconfig, _REQUEST),
-                "/api/v1/nodes",
-                _NODE_PAGE,
-                node_state,
-                self._nodes,
-                self._clock,
-                lambda why: self._state.watch_ended("nodes", why),
-            ),
-            Watcher(
-                ApiClient(kubeconfig, _REQUEST),
-                REPORTS,
-                _REPORT_PAGE,
-                report_state,
-                self._reports,
-                self._clock,
-                lambda why: self._state.watch_ended("reports", why),
-            ),
+        nodes = Watcher(
+            ApiClient(kubeconfig, _REQUEST),
+            "/api/v1/nodes",
+            _NODE_PAGE,
+            node_state,
+            self._nodes,
+            self._clock,
+            lambda why: self._state.watch_ended("nodes", why),
+        )
+        reports = Watcher(
+            ApiClient(kubeconfig, _REQUEST),
+            REPORTS,
+            _REPORT_PAGE,
+            report_state,
+            self._reports,
+            self._clock,
+            lambda why: self._state.watch_ended("reports", why),
+        )
+        self._threads = [
+            threading.Thread(target=nodes.run, name="nodes", daemon=True),
+            threading.Thread(target=reports.run, name="reports", daemon=True),
+            threading.Thread(target=self._elect, name="lease", daemon=True),
         ]
-        self._threads = [threading.Thread(target=watcher.run, daemon=True) for watcher in watchers]
-        self._threads.append(threading.Thread(target=self._elect, name="lease", daemon=True))
         if config.metrics_port:
             Server(Collector(self._state), self._state.health, config.metrics_address, config.metrics_port)
 
@@ -155,7 +156,8 @@ class Guard:
                 self._state.decided_at = time.monotonic()
             self._state.leading, self._state.skew = leading, self._clock.skew
             self._state.nodes, self._state.reports = len(nodes), len(reports)
-            self._state.failure = self._elector.failure or ("" if since is not None else "Nodes or NodeReports are not being watched")
+            unwatched = "" if since is not None else self._nodes.failure or self._reports.failure or "the API server has not answered yet"
+            self._state.failure = self._elector.failure or unwatched
         if self._token is not None and not self._elector.failure:
             self._token.look(time.monotonic())
         if not leading or since is None:

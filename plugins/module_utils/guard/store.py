@@ -29,6 +29,8 @@ class Store(Generic[T]):
         self._objects: dict[str, T] = {}
         self.since: float | None = None
         """Since when it has been up to date without a break, seconds since 1970 on the API server's clock; None while it is not."""
+        self.failure = ""
+        """Why it is not up to date, as far as known."""
 
     def replace(self, objects: Mapping[str, T]) -> None:
         """Take over a whole list."""

@@ -63,9 +63,9 @@ def claims(token: str) -> Claims:
     return Claims(float(found["iat"]), float(found["exp"]), node.get("name", ""), node.get("uid", ""))
 
 
-def due(token: Claims, now: float) -> bool:
-    """Tell whether it is time for another one."""
-    return now >= token.issued + (token.expires - token.issued) * _SHARE
+def due(token: Claims, now: float, share: float) -> bool:
+    """Tell whether a share of its life is over."""
+    return now >= token.issued + (token.expires - token.issued) * share
 
 
 class TokenKeeper:
@@ -102,7 +102,7 @@ class TokenKeeper:
     def _renew(self) -> None:
         current = claims(read_text(self._path) or "")
         self.expires = current.expires
-        if not due(current, self._clock.now()):
+        if not due(current, self._clock.now(), _SHARE):
             return
         spec: dict[str, Any] = {"expirationSeconds": LIFETIME}
         if current.node_name:

@@ -110,7 +110,7 @@ class Watcher(Generic[T]):
             LOG.info("%s: the watch has expired, listing again", self._path)
             return None
         except (NodewiseError, Refused, ValueError, KeyError) as error:
-            self._store.since = None
+            self._store.since, self._store.failure = None, f"{self._path}: {error}"
             self._count("error")
             LOG.warning("%s: %s", self._path, error)
             return (error.retry_after if isinstance(error, Refused) else None) or 0.0

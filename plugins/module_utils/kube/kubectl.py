@@ -36,6 +36,8 @@ class Kubectl:
     """
 
     def __init__(self, kubeconfig: str = ADMIN_KUBECONFIG, program: str = "kubectl", request_timeout: int = 30) -> None:
+        self.kubeconfig = kubeconfig
+        self.program = program
         self._base = [program, f"--kubeconfig={kubeconfig}", f"--request-timeout={request_timeout}s"]
 
     def run(self, args: Sequence[str], stdin: str | None = None, ok: Sequence[int] = (0,), timeout: float = 600) -> tuple[int, str, str]:
