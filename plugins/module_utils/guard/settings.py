@@ -61,7 +61,7 @@ class Settings:
     hold_seconds: float = 120.0
     gap_seconds: float = 60.0
     grace_seconds: float = 180.0
-    writes_per_second: int = 50
+    writes_per_second: int = 100
     dry_run: bool = False
 
     def __post_init__(self) -> None:

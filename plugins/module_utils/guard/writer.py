@@ -74,40 +74,50 @@ class Writer:
         self._refused: dict[str, tuple[float, float]] = {}
 
     def carry_out(self, decisions: Sequence[Decision]) -> None:
-        """Carry out as many decisions as may be now, then send Events."""
-        for decision in decisions:
-            until, _pause = self._refused.get(decision.node.name, (0.0, 0.0))
-            if time.monotonic() < until:
-                continue
-            try:
-                if not self._carry_out(decision):
+        """Carry out as many decisions as may be now: all taints before any condition, then Events."""
+        now = time.monotonic()
+        due = [decision for decision in decisions if now >= self._refused.get(decision.node.name, (0.0, 0.0))[0]]
+        try:
+            undone: set[str] = set()
+            for decision in due:
+                if decision.write_taint and not self._write_taint(decision, undone):
                     return
-            except NodewiseError as error:
-                self._failed(str(error), None)
-                return
-        self._send_events()
+            for decision in due:
+                if decision.condition is not None and decision.node.name not in undone and not self._write_condition(decision):
+                    return
+            self._send_events()
+        except NodewiseError as error:
+            self._failed(str(error), None)
 
-    def _carry_out(self, decision: Decision) -> bool:
+    def _write_taint(self, decision: Decision, undone: set[str]) -> bool:
         """Return whether to go on with the next."""
         node = decision.node
-        if decision.write_taint:
-            answer = self._request("taint", "PATCH", node_path(node.name), taints_patch(node, decision.taint), MERGE_PATCH)
-            if answer is None:
-                return False
-            if not answer.ok:
-                return self._not_done(node, answer)
-            self._nodes.refresh(node.name, node_state(answer.value()))
-        if decision.told:
-            self._tell(decision)
-        if decision.condition is not None:
-            body = condition_patch(decision.condition, decision.message, self._clock.now())
-            answer = self._request("condition", "PATCH", f"{node_path(node.name)}/status", body, STRATEGIC_MERGE_PATCH)
-            if answer is None:
-                return False
-            if not answer.ok:
-                return self._not_done(node, answer)
-            self._nodes.refresh(node.name, node_state(answer.value()))
+        answer = self._request("taint", "PATCH", node_path(node.name), taints_patch(node, decision.taint), MERGE_PATCH)
+        if answer is None:
+            return False
+        if not answer.ok:
+            undone.add(node.name)
+            return self._not_done(node, answer)
+        self._nodes.refresh(node.name, node_state(answer.value()))
         self._refused.pop(node.name, None)
+        self._tell(decision)
+        return True
+
+    def _write_condition(self, decision: Decision) -> bool:
+        """Return whether to go on with the next."""
+        node, condition = decision.node, decision.condition
+        if condition is None:
+            return True
+        body = condition_patch(condition, decision.message, self._clock.now())
+        answer = self._request("condition", "PATCH", f"{node_path(node.name)}/status", body, STRATEGIC_MERGE_PATCH)
+        if answer is None:
+            return False
+        if not answer.ok:
+            return self._not_done(node, answer)
+        self._nodes.refresh(node.name, node_state(answer.value()))
+        self._refused.pop(node.name, None)
+        if decision.told and not decision.write_taint:
+            self._tell(decision)
         return True
 
     def _tell(self, decision: Decision) -> None:
@@ -121,11 +131,7 @@ class Writer:
 
     def _send_events(self) -> None:
         while self._events:
-            try:
-                answer = self._request("event", "POST", EVENTS, self._events[0], JSON)
-            except NodewiseError as error:
-                self._failed(str(error), None)
-                return
+            answer = self._request("event", "POST", EVENTS, self._events[0], JSON)
             if answer is None:
                 return
             if answer.status in _BUSY:

@@ -1,0 +1,260 @@
+# Copyright: Nodewise authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The guard on real nodes with the stock scheduler: what it changes, and that it does; install, removal.
+
+Needs the lab NODEWISE_LAB with a cluster and reporters, and leaves it as it was, with the guard.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+LAB = os.environ.get("NODEWISE_LAB", "lab")
+UNIT = "nodewise-guard"
+KUBECTL = ("kubectl", "--kubeconfig=/etc/kubernetes/admin.conf")
+IMAGE = "registry.k8s.io/kube-proxy:v1.37.2"
+PAUSE = "registry.k8s.io/pause:3.10.2"
+DEPLOYMENT = "guard-test"
+# A condition is in the report 40 s after its cause at the latest, and the guard acts within seconds.
+TAINTED = 50
+# The reporter wants 60 s of rest; then comes its gap, and the guard's hold.
+CLEARED = 240
+
+
+def on(host: str, *command: str, check: bool = True, stdin: str | None = None) -> str:
+    """Run a command on a lab host and return what it says."""
+    done = subprocess.run(["podman", "exec", "-i", f"nodewise-{LAB}-{host}", *command], input=stdin or "", capture_output=True, text=True, check=False)
+    assert done.returncode == 0 or not check, f"{host}: {command}: {done.stdout}{done.stderr}"
+    return done.stdout.strip()
+
+
+def kubectl(*arguments: str, stdin: str | None = None, check: bool = True) -> str:
+    return on("cp1", *KUBECTL, *arguments, stdin=stdin, check=check)
+
+
+def nodes() -> dict[str, dict[str, Any]]:
+    return {item["metadata"]["name"]: item for item in json.loads(kubectl("get", "nodes", "-o", "json"))["items"]}
+
+
+def taints() -> dict[str, str]:
+    """Return C(cause:effect) of our taint by node."""
+    return {
+        name: f"{taint.get('value')}:{taint['effect']}"
+        for name, node in nodes().items()
+        for taint in node["spec"].get("taints", [])
+        if taint["key"] == "nodewise.dev/overloaded"
+    }
+
+
+def until(what: str, timeout: float, question: Callable[[], Any]) -> float:
+    """Ask until the answer is true; return how long it took."""
+    begin = time.monotonic()
+    while not question():
+        assert time.monotonic() - begin < timeout, (
+            f"not within {timeout:.0f} s: {what}; taints: {taints()}; {on('cp1', 'journalctl', '-u', UNIT, '-n', '20', '--no-pager')}"
+        )
+        time.sleep(1)
+    return time.monotonic() - begin
+
+
+def play(state: str, *arguments: str, folder: Path) -> str:
+    path = folder / "guard.yml"
+    path.write_text("- hosts: control_plane\n  gather_facts: false\n  become: true\n  roles: [nodewise.cluster.guard]\n")
+    command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "inventories/lab", str(path), "-e", f"guard_state={state}", *arguments]
+    environment = {**os.environ, "NODEWISE_LAB": LAB, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_FORCE_COLOR": "false"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def changed(out: str) -> int:
+    return int(re.findall(r"changed=(\d+)", out)[-1])
+
+
+def scale(replicas: int) -> dict[str, int]:
+    """Scale the deployment, wait until each pod has a node, and return how many of the new ones each node has got."""
+    before = placed()
+    kubectl("scale", f"deployment/{DEPLOYMENT}", f"--replicas={replicas}")
+    until(f"{replicas} pods have a node", 60, lambda: sum(placed().values()) == replicas)
+    return dict(placed() - before)
+
+
+def placed() -> Counter[str]:
+    pods = json.loads(kubectl("get", "pods", f"--selector=app={DEPLOYMENT}", "-o", "json"))["items"]
+    return Counter(pod["spec"]["nodeName"] for pod in pods if pod["spec"].get("nodeName") and not pod["metadata"].get("deletionTimestamp"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def guard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    folder = tmp_path_factory.mktemp("guard")
+    play("present", folder=folder)
+    until("no node is tainted", CLEARED, lambda: not taints())
+    yield
+    play("present", folder=folder)
+
+
+@pytest.fixture
+def deployment() -> Iterator[None]:
+    labels = {"app": DEPLOYMENT}
+    container = {"name": "pause", "image": PAUSE, "imagePullPolicy": "IfNotPresent", "resources": {"requests": {"cpu": "10m", "memory": "8Mi"}}}
+    template = {"metadata": {"labels": labels}, "spec": {"terminationGracePeriodSeconds": 0, "containers": [container]}}
+    body = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": DEPLOYMENT},
+        "spec": {"replicas": 0, "selector": {"matchLabels": labels}, "template": template},
+    }
+    kubectl("apply", "-f", "-", stdin=json.dumps(body))
+    try:
+        yield
+    finally:
+        kubectl("delete", "deployment", DEPLOYMENT, "--wait=true")
+        until("the pods are gone", 60, lambda: not placed())
+
+
+@contextmanager
+def busy(node: str) -> Iterator[None]:
+    """Keep a node's CPUs busy, unknown to the scheduler: a pod without requests."""
+    container = {"name": "load", "image": IMAGE, "imagePullPolicy": "Never", "command": ["sh", "-c", "(while :; do :; done) & while :; do :; done"]}
+    spec = {"nodeName": node, "restartPolicy": "Never", "terminationGracePeriodSeconds": 0, "hostNetwork": True, "containers": [container]}
+    kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "guard-load"}, "spec": spec}))
+    try:
+        kubectl("wait", "pod/guard-load", "--for=jsonpath={.status.phase}=Running", "--timeout=60s")
+        yield
+    finally:
+        kubectl("delete", "pod", "guard-load", "--force", "--wait=true")
+
+
+@contextmanager
+def reported_full(node: str) -> Iterator[None]:
+    """Fill a node's image filesystem by a tenth and set the reporter's threshold in between: the kubelet's own, with which it would evict, is not reached."""
+    free = int(on(node, "sh", "-c", "df --output=pcent /var/lib/containerd | tail -1 | tr -dc 0-9"))
+    threshold = 100 - free - 5
+    config = json.loads(on(node, "cat", "/etc/nodewise/reporter.json"))
+    loud = {**config, "settings": {**config["settings"], "disk_available_percent": float(threshold)}}
+    on(node, "sh", "-c", "cat > /etc/nodewise/reporter.json", stdin=json.dumps(loud))
+    on(node, "sh", "-c", "fallocate -l $(( $(df --output=size -B1 /var/lib/containerd | tail -1) / 10 )) /var/lib/containerd/fill")
+    try:
+        yield
+    finally:
+        on(node, "rm", "-f", "/var/lib/containerd/fill")
+        on(node, "sh", "-c", "cat > /etc/nodewise/reporter.json", stdin=json.dumps(config, indent=2, sort_keys=True) + "\n")
+
+
+@contextmanager
+def without_guard() -> Iterator[None]:
+    on("cp1", "systemctl", "stop", UNIT)
+    try:
+        yield
+    finally:
+        on("cp1", "systemctl", "start", UNIT)
+
+
+def test_a_second_run_changes_and_restarts_nothing(tmp_path: Path) -> None:
+    before = on("cp1", "systemctl", "show", UNIT, "-p", "MainPID")
+    assert changed(play("present", folder=tmp_path)) == 0
+    assert on("cp1", "systemctl", "show", UNIT, "-p", "MainPID") == before
+
+
+@pytest.mark.usefixtures("deployment")
+def test_a_busy_node_gets_no_more_pods_until_it_has_rested() -> None:
+    with busy("w1"):
+        took = until("w1 is tainted", TAINTED, lambda: "w1" in taints())
+        assert taints() == {"w1": "cpu:PreferNoSchedule"}, "it, and no other"
+        while_busy = scale(10)
+        assert taints() == {"w1": "cpu:PreferNoSchedule"}
+    cleared = until("w1's taint is gone", CLEARED, lambda: not taints())
+    after = scale(20)
+    print(
+        f"\nwith the guard: tainted {took:.0f} s after the load began, 10 pods while busy: {while_busy}; cleared {cleared:.0f} s after its end, 10 more: {after}"
+    )
+    assert while_busy == {"w2": 10}
+    assert after.get("w1", 0) >= 5, "it has room, so it gets its part"
+    events = json.loads(kubectl("get", "events.events.k8s.io", "-o", "json"))["items"]
+    told = [event["reason"] for event in events if event.get("reportingController") == "nodewise.dev/guard" and event["regarding"]["name"] == "w1"]
+    assert {"OverloadTaintSet", "OverloadTaintRemoved"} <= set(told)
+
+
+@pytest.mark.usefixtures("deployment")
+def test_without_the_guard_a_busy_node_gets_its_share_of_pods() -> None:
+    with without_guard(), busy("w1"):
+        until("w1 reports its overload", TAINTED, lambda: kubectl("get", "nodereport", "w1", "-o", "jsonpath={.status.pressure}") == "cpu")
+        while_busy = scale(10)
+        assert taints() == {}
+    print(f"\nwithout the guard: 10 pods while busy: {while_busy}")
+    assert while_busy.get("w1", 0) >= 4
+    until("w1 has rested", CLEARED, lambda: kubectl("get", "nodereport", "w1", "-o", "jsonpath={.status.pressure}") == "none" and not taints())
+
+
+@pytest.mark.usefixtures("deployment")
+def test_a_node_whose_disk_is_nearly_full_gets_none() -> None:
+    with reported_full("w2"):
+        took = until("w2 is tainted", TAINTED, lambda: taints().get("w2") == "disk:NoSchedule")
+        assert set(taints()) == {"w2"}
+        while_full = scale(10)
+    cleared = until("w2's taint is gone", CLEARED, lambda: not taints())
+    after = scale(20)
+    print(f"\nwith the guard: tainted {took:.0f} s after the disk was filled, 10 pods: {while_full}; cleared {cleared:.0f} s after, 10 more: {after}")
+    assert while_full == {"w1": 10}
+    assert after.get("w2", 0) >= 5
+
+
+@pytest.mark.usefixtures("deployment")
+def test_without_the_guard_a_node_whose_disk_is_nearly_full_gets_its_share() -> None:
+    with without_guard(), reported_full("w2"):
+        until("w2 reports it", TAINTED, lambda: kubectl("get", "nodereport", "w2", "-o", "jsonpath={.status.pressure}") == "disk")
+        while_full = scale(10)
+    print(f"\nwithout the guard: 10 pods while full: {while_full}")
+    assert while_full.get("w2", 0) >= 4
+    until("w2 has recovered", CLEARED, lambda: kubectl("get", "nodereport", "w2", "-o", "jsonpath={.status.pressure}") == "none" and not taints())
+
+
+def test_the_guard_survives_being_killed() -> None:
+    on("cp1", "systemctl", "kill", "--signal=KILL", UNIT)
+    until("it runs and leads again", 30, lambda: "this guard leads" in on("cp1", "journalctl", "-u", UNIT, "-n", "3", "--no-pager", "-o", "cat"))
+
+
+def test_the_guard_may_do_nothing_else() -> None:
+    """Asked with its own token; a dry run is judged by RBAC and the admission policy alike."""
+    own = ("kubectl", "--kubeconfig=/etc/nodewise/guard.conf")
+    for patch in ({"spec": {"unschedulable": True}}, {"metadata": {"labels": {"a": "b"}}}, {"spec": {"taints": [{"key": "a", "effect": "NoSchedule"}]}}):
+        refused = subprocess.run(
+            ["podman", "exec", f"nodewise-{LAB}-cp1", *own, "patch", "node", "w1", "--type=merge", "--dry-run=server", f"--patch={json.dumps(patch)}"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert refused.returncode != 0 and "the guard may not touch" in refused.stderr, refused.stderr
+    for verb, kind in (("list", "secrets"), ("create", "pods"), ("delete", "nodes"), ("update", "nodes"), ("get", "leases.coordination.k8s.io/kube-scheduler")):
+        assert on("cp1", *own, "auth", "can-i", verb, kind, "--namespace=kube-system", check=False) == "no"
+
+
+def test_removal_leaves_nothing(tmp_path: Path) -> None:
+    with busy("w1"):
+        until("w1 is tainted", TAINTED, lambda: "w1" in taints())
+        play("absent", folder=tmp_path)
+        assert taints() == {}
+        found = nodes()
+        assert not [name for name, node in found.items() for one in node["status"]["conditions"] if one["type"] == "NodewiseOverloaded"]
+    left = "serviceaccounts,leases,roles,rolebindings --namespace=nodewise-system", "roles,rolebindings --namespace=default"
+    for kinds in (*left, "clusterroles,clusterrolebindings,validatingadmissionpolicies,validatingadmissionpolicybindings,flowschemas"):
+        assert "nodewise-guard" not in kubectl("get", *kinds.split(), "-o", "name")
+    script = (
+        "ls -d /opt/nodewise/guard /etc/nodewise/guard* /var/lib/nodewise-guard /var/lib/private/nodewise-guard /etc/systemd/system/nodewise-guard* 2>/dev/null"
+    )
+    assert on("cp1", "sh", "-c", script, check=False) == ""
+    assert changed(play("absent", folder=tmp_path)) == 0
