@@ -13,7 +13,8 @@ description:
   - Enters the network namespaces of this node's test pods, which M(nodewise.cluster.verify_test_pods) started, runs a TCP server in each,
     and tries the paths of one phase from there and from the host.
   - The test pods hold only the pause image. Servers and clients are the host's Python.
-  - A path is tried until it is as it must be or O(timeout) has passed, for a network policy takes a moment to be programmed.
+  - A path is tried until it is as it must be or O(timeout) has passed, for a network policy takes a moment to be programmed,
+    and CoreDNS a minute at the most to watch an API server again that was away.
   - The module does not fail for a bad result, nor if the pods cannot be entered; then its checks are V(unknown).
 extends_documentation_fragment:
   - nodewise.cluster._attributes
@@ -43,7 +44,7 @@ options:
   timeout:
     description: Seconds that paths may take to become as they must be.
     type: int
-    default: 20
+    default: 75
   life:
     description: Seconds after which a test server ends by itself. It ends earlier with its pod.
     type: int
@@ -99,7 +100,7 @@ def main() -> None:
             "phase": {"type": "str", "choices": list(PHASE_CHECKS), "required": True},
             "node": {"type": "str", "default": ""},
             "cri_socket": {"type": "str", "default": ""},
-            "timeout": {"type": "int", "default": 20},
+            "timeout": {"type": "int", "default": 75},
             "life": {"type": "int", "default": 120},
             "peers": {"type": "int", "default": 16},
         },
