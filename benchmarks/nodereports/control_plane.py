@@ -198,9 +198,9 @@ class ControlPlane:
     def _run(self, name: str, *args: str) -> None:
         program = self._work / "bin" / name
         extract(name, program)
-        log = (self._work / f"{name}.log").open("wb")
         environment = {**os.environ, "GOMEMLIMIT": MEMORY[name]}
-        self.processes[name] = subprocess.Popen([str(program), *args], stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment)
+        with (self._work / f"{name}.log").open("wb") as log:
+            self.processes[name] = subprocess.Popen([str(program), *args], stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment)
 
 
 def extract(name: str, target: Path) -> None:
