@@ -48,7 +48,7 @@ options:
   life:
     description: Seconds after which a test server ends by itself. It ends earlier with its pod.
     type: int
-    default: 120
+    default: 300
   peers:
     description: How many other nodes are probed at most. On a larger cluster each node probes the next ones by name.
     type: int
@@ -101,7 +101,7 @@ def main() -> None:
             "node": {"type": "str", "default": ""},
             "cri_socket": {"type": "str", "default": ""},
             "timeout": {"type": "int", "default": 75},
-            "life": {"type": "int", "default": 120},
+            "life": {"type": "int", "default": 300},
             "peers": {"type": "int", "default": 16},
         },
         supports_check_mode=True,

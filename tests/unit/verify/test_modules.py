@@ -170,7 +170,7 @@ def test_pod_network_gives_what_the_phase_found(run: Run, monkeypatch: pytest.Mo
     monkeypatch.setattr(verify_pod_network, "run_phase", phase)
     result = run(verify_pod_network, session=SESSION, phase="reopened", node="w1")
     assert (result["verdict"], len(result["checks"])) == ("pass", 1)
-    assert (seen[0], seen[1], seen[2], *seen[4:]) == ("reopened", Session.from_dict(SESSION), "w1", 20, 120, 16)
+    assert (seen[0], seen[1], seen[2], *seen[4:]) == ("reopened", Session.from_dict(SESSION), "w1", 75, 300, 16)
 
 
 @pytest.mark.parametrize("phase", list(PHASE_CHECKS))
