@@ -93,6 +93,7 @@ test: ## All tests of a submission: lint, unit, sanity, molecule
 .PHONY: test-all
 test-all: ## `test`, and what takes longer: real parts of the library, faults of the lab, Kubernetes 1.36, the newest ansible-core
 	@$(MAKE) --no-print-directory test
+	@$(MAKE) --no-print-directory test-admission
 	@$(MAKE) --no-print-directory test-integration
 	@$(MAKE) --no-print-directory test-newest
 
@@ -125,6 +126,10 @@ test-sanity: venv ## ansible-test sanity, all tests, no ignores
 .PHONY: test-molecule
 test-molecule: packages venv ## molecule: the whole site on lab hosts, its faults and its drift
 	@$(STAGE) molecule-default scripts/molecule-test --scenario-name default $(ARGS)
+
+.PHONY: test-admission
+test-admission: packages venv ## molecule: the API server's admission plugins changed on a living control plane
+	@$(STAGE) molecule-admission scripts/molecule-test --scenario-name admission $(ARGS)
 
 ON_CLUSTER := readings nodereports reporter verify_resources cluster_resources_info page
 .PHONY: test-integration
