@@ -179,9 +179,8 @@ def test_a_busy_node_gets_no_more_pods_until_it_has_rested() -> None:
         assert taints() == {"w1": "cpu:PreferNoSchedule"}
     cleared = until("w1's taint is gone", CLEARED, lambda: not taints())
     after = scale(20)
-    print(
-        f"\nwith the guard: tainted {took:.0f} s after the load began, 10 pods while busy: {while_busy}; cleared {cleared:.0f} s after its end, 10 more: {after}"
-    )
+    print(f"\nwith the guard: tainted {took:.0f} s after the load began, 10 pods while busy: {while_busy}")
+    print(f"cleared {cleared:.0f} s after its end, 10 more: {after}")
     assert while_busy == {"w2": 10}
     assert after.get("w1", 0) >= 5, "it has room, so it gets its part"
     events = json.loads(kubectl("get", "events.events.k8s.io", "-o", "json"))["items"]
