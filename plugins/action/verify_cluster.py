@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.nodewise.cluster.plugins.module_utils.verify import table
@@ -32,7 +33,8 @@ class ActionModule(ActionBase):
         for option, content in (("json", table.as_json), ("junit", table.as_junit)):
             if self._task.args.get(option):
                 _write(self._task.args[option], content(report))
-        kept = ("checks", "nodes") if result["invocation"]["module_args"]["details"] else ()
+        # As the module takes it; its result tells of its arguments no more (ansible-core 2.21).
+        kept = ("checks", "nodes") if boolean(self._task.args.get("details", False)) else ()
         for key in {"cluster_name", "scope", "seconds", "checks", "nodes"}.difference(kept):
             del result[key]
         result.update(verdict=report.verdict, summary=counts(judged(report.results, report.scope)), failed=report.verdict != "pass")

@@ -39,7 +39,6 @@ def run(args: dict[str, Any], status: str = OK, **module_result: Any) -> dict[st
         "seconds": 0.3,
         "nodes": [asdict(Row("w1", "worker"))],
         "checks": [Result("node.ready", "w1", status).to_dict()],
-        "invocation": {"module_args": {"details": args.get("details", False)}},
     }
     action._execute_module = MagicMock(return_value=result)
     returned: dict[str, Any] = action.run(task_vars={})
@@ -49,7 +48,7 @@ def run(args: dict[str, Any], status: str = OK, **module_result: Any) -> dict[st
 def test_a_pass(shown: Shown) -> None:
     result = run({})
     assert (result["failed"], result["verdict"], result["summary"]["ok"]) == (False, "pass", 1)
-    assert set(result) == {"changed", "failed", "invocation", "msg", "summary", "verdict"}
+    assert set(result) == {"changed", "failed", "msg", "summary", "verdict"}
     (said,) = shown
     assert "NODE" in said
     assert "PASSED" in said
