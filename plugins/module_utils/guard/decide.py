@@ -184,8 +184,8 @@ def _assess(node: NodeState, report: ReportState | None, settings: Settings, now
     overloaded = [cause for cause, status in zip(CAUSES, report.statuses, strict=True) if status == "True"]
     acted_on = [cause for cause in overloaded if settings.effect_of(cause) != OFF]
     unread = [cause for cause, status in zip(CAUSES, report.statuses, strict=True) if status not in ("True", "False")]
-    # A figure is missing for good only after a while: the first report of a reporter has no CPU rate yet.
-    missing = [cause for cause in unread if now - (report.since[RANK[cause]] or report.observed) >= report.lifetime]
+    # A figure is missing for good only after a while: the first report of a reporter has no CPU rate yet. Both times are of the node's clock.
+    missing = [cause for cause in unread if report.observed - (report.since[RANK[cause]] or report.observed) >= report.lifetime]
     if current in unread and current not in missing and not (acted_on and RANK[acted_on[0]] < RANK[current]):
         return case
     if overloaded:

@@ -102,7 +102,7 @@ class Guard:
             ApiClient(kubeconfig, _REQUEST),
             "/api/v1/nodes",
             _NODE_PAGE,
-            node_state,
+            lambda node, _now, _told: node_state(node),
             self._nodes,
             self._clock,
             lambda why: self._state.watch_ended("nodes", why),

@@ -43,7 +43,7 @@ BLOCKING_EFFECTS = ("NoSchedule", "NoExecute")
 # Taints with which Kubernetes itself says that a node takes no pods for now (well-known labels, annotations and taints).
 _LIFECYCLE_PREFIXES = ("node.kubernetes.io/", "node.cloudprovider.kubernetes.io/")
 
-# How late a report may be written after its sample before the node's clock is taken to differ from the API server's.
+# A report that is written longer than this after its sample, or before it, comes from a node whose clock is wrong.
 _WRITE_DELAY = 30.0
 
 
@@ -184,35 +184,35 @@ def node_state(node: Mapping[str, Any]) -> NodeState:
     )
 
 
-def report_state(report: Mapping[str, Any]) -> ReportState | None:
+def report_state(report: Mapping[str, Any], now: float, just_written: bool) -> ReportState | None:
     """Return what is kept of a NodeReport as the API has it; None if it does not say when it was taken and until when it holds.
 
-    The two times are of the node's clock. When the report was written is known of the API server's clock, too, from
-    C(metadata.managedFields). Where they are further apart than a write takes, the node's clock is wrong, and the report
-    is taken to hold for its lifetime from the writing on: a live node with a slow clock is not stale, and
-    the last report of a dead node with a fast clock does not stay fresh for hours.
+    Its two times are of the node's clock. If that is wrong, a live node would be stale, or a dead one fresh for hours; so a report
+    that is seen being written, and does not seem young, holds for its lifetime from now on. One from a list may be of any age;
+    it holds no longer than that.
+
+    Parameters
+    ----------
+    report : Mapping
+        The NodeReport.
+    now : float
+        The API server's time.
+    just_written : bool
+        Whether a watch told of it, and not a list.
     """
     status = report.get("status") or {}
     observed, expires = parse_time(status.get("observedAt")), parse_time(status.get("expiresAt"))
     if observed is None or expires is None:
         return None
     lifetime = expires - observed
-    written = max(
-        (
-            moment
-            for entry in report["metadata"].get("managedFields", ())
-            if entry.get("subresource") == "status" and (moment := parse_time(entry.get("time"))) is not None
-        ),
-        default=None,
-    )
-    if written is not None and abs(written - observed) > _WRITE_DELAY:
-        expires = written + lifetime
+    if just_written and abs(now - observed) > _WRITE_DELAY:
+        expires = now + lifetime
     conditions = {entry["type"]: entry for entry in status.get("conditions") or ()}
     found = [conditions.get(REPORTED_AS[cause], {}) for cause in CAUSES]
     percent = status.get("percent") or {}
     return ReportState(
         observed=observed,
-        expires=expires,
+        expires=min(expires, now + lifetime),
         lifetime=lifetime,
         statuses=tuple(sys.intern(entry.get("status", "Unknown")) for entry in found),
         since=tuple(parse_time(entry.get("lastTransitionTime")) for entry in found),

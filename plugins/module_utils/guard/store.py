@@ -60,4 +60,5 @@ class Store(Generic[T]):
 
 
 def _newer(old: T | None, new: T) -> T:
-    return new if old is None or int(new.version) >= int(old.version) else old
+    # Of the same version the first one stays: it may know more, namely when it was written.
+    return new if old is None or int(new.version) > int(old.version) else old

@@ -59,7 +59,7 @@ class Watcher(Generic[T]):
     page : int
         Objects in one page of a list: what bounds the memory that listing takes.
     keep : callable
-        Makes of an object what is kept of it; None for one that counts as absent.
+        Given an object, the API server's time, and whether a watch told of it, returns what is kept of it; None for one that counts as absent.
     store : Store
         Where it is kept.
     clock : ServerClock
@@ -73,7 +73,7 @@ class Watcher(Generic[T]):
         client: ApiClient,
         path: str,
         page: int,
-        keep: Callable[[Mapping[str, Any]], T | None],
+        keep: Callable[[Mapping[str, Any], float, bool], T | None],
         store: Store[T],
         clock: ServerClock,
         count: Callable[[str], None],
@@ -124,7 +124,7 @@ class Watcher(Generic[T]):
             self._check(answer)
             page = answer.value()
             for item in page.get("items") or ():
-                kept = self._keep(item)
+                kept = self._keep(item, self._clock.now(), False)
                 if kept is not None:
                     found[item["metadata"]["name"]] = kept
             following = page["metadata"].get("continue", "")
@@ -166,7 +166,7 @@ class Watcher(Generic[T]):
             self._version = item["metadata"]["resourceVersion"]
             if event["type"] == "BOOKMARK":
                 continue
-            kept = self._keep(item) if event["type"] != "DELETED" else None
+            kept = self._keep(item, self._clock.now(), True) if event["type"] != "DELETED" else None
             if kept is None:
                 self._store.remove(item["metadata"]["name"])
             else:

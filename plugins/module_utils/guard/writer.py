@@ -29,6 +29,8 @@ LOG = logging.getLogger("nodewise.guard")
 _EVENTS = 1000
 # A node whose change is refused for a reason of its own (an admission policy) is left alone for a while.
 _REFUSED_FIRST, _REFUSED_MOST = 5.0, 300.0
+# Attempts after the first to write a Node's taints while somebody else writes that Node.
+_ATTEMPTS = 3
 _BUSY = (429, 500, 502, 503, 504)
 
 
@@ -93,6 +95,14 @@ class Writer:
         """Return whether to go on with the next."""
         node = decision.node
         answer = self._request("taint", "PATCH", node_path(node.name), taints_patch(node, decision.taint), MERGE_PATCH)
+        for _attempt in range(_ATTEMPTS):
+            if answer is None or answer.status != 409:
+                break
+            # Somebody else was faster. Of taints that are not ours, or of the status, the decision does not depend.
+            fresh = self._fresh(node.name)
+            if fresh is None or (fresh.uid, fresh.ours, fresh.cordoned, fresh.pool) != (node.uid, node.ours, node.cordoned, node.pool):
+                break
+            answer = self._request("taint", "PATCH", node_path(node.name), taints_patch(fresh, decision.taint), MERGE_PATCH)
         if answer is None:
             return False
         if not answer.ok:
@@ -157,16 +167,21 @@ class Writer:
             self._throttle.succeeded()
         return answer
 
+    def _fresh(self, name: str) -> NodeState | None:
+        """Return what a Node is now; None if it cannot be read."""
+        answer = self._client.get(node_path(name))
+        if not answer.ok:
+            return None
+        fresh = node_state(answer.value())
+        self._nodes.refresh(name, fresh)
+        return fresh
+
     def _not_done(self, node: NodeState, answer: Answer) -> bool:
         """Deal with a refusal; return whether to go on with other nodes."""
         if answer.status == 404:
             self._nodes.remove(node.name)
             return True
         if answer.status == 409:
-            # Somebody else was faster. The watch will tell; asking makes it sooner.
-            fresh = self._client.get(node_path(node.name))
-            if fresh.ok:
-                self._nodes.refresh(node.name, node_state(fresh.value()))
             return True
         if answer.status in (401, *_BUSY):
             self._failed(f"{answer.status}: {answer.message}", answer.retry_after)

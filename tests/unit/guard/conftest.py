@@ -42,7 +42,7 @@ def make_report(*overloaded: str, age: float = 30.0, unread: tuple[str, ...] = (
         expires=NOW - age + 180,
         lifetime=180.0,
         statuses=tuple("True" if cause in overloaded else "Unknown" if cause in unread else "False" for cause in CAUSES),
-        since=tuple(NOW - unread_for for cause in CAUSES),
+        since=tuple(NOW - age - unread_for for cause in CAUSES),
         percents=tuple((95 if percent is None else percent) if cause in overloaded else None if cause in unread else 40 for cause in CAUSES),
         version="1",
     )
