@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -117,6 +118,8 @@ class World:
             guard.stop(signal.SIGKILL)
         self.admin.close()
         self.plane.stop()
+        for name in ("bin", "etcd"):
+            shutil.rmtree(self._folder / name, ignore_errors=True)
 
     def apply(self, objects: list[dict[str, Any]]) -> None:
         """Apply objects server-side."""
