@@ -22,8 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 # ruff: noqa: E402 (the path comes first)
 import json
 
-from ansible_collections.nodewise.cluster.plugins.module_utils.errors import NodewiseError
-from world import REPORTS, TAINT_KEY, ApiClient, Guard, World, wait_until
+from world import REPORTS, TAINT_KEY, ApiClient, Guard, NodewiseError, World, wait_until
 
 PERIOD = 60.0
 # The reporter lets a condition become true after two samples and false again after 60 s, so none flaps faster.

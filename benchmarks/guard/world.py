@@ -20,6 +20,7 @@ sys.path[:0] = [str(ROOT / ".ansible" / "collections"), str(ROOT / "benchmarks" 
 # ruff: noqa: E402 (the path comes first)
 import yaml
 from ansible_collections.nodewise.cluster.plugins.module_utils.api.client import ApiClient
+from ansible_collections.nodewise.cluster.plugins.module_utils.errors import NodewiseError
 from ansible_collections.nodewise.cluster.plugins.module_utils.guard.manifests import cluster_objects as guard_objects
 from ansible_collections.nodewise.cluster.plugins.module_utils.guard.model import CAUSES, CONDITION_TYPE, REPORTED_AS, TAINT_KEY
 from ansible_collections.nodewise.cluster.plugins.module_utils.guard.token import PATH as TOKEN_PATH
@@ -29,6 +30,8 @@ from ansible_collections.nodewise.cluster.plugins.module_utils.report.schema imp
 from ansible_collections.nodewise.cluster.plugins.module_utils.report.schema import PATH as REPORTS
 from control_plane import ControlPlane, free_port, wait_until
 from sample import ready
+
+__all__ = ["REPORTS", "TAINT_KEY", "ApiClient", "Guard", "NodewiseError", "World", "wait_until"]
 
 APPLY = "application/apply-patch+yaml"
 MODULE = "ansible_collections.nodewise.cluster.plugins.module_utils.guard.main"
