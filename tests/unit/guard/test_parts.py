@@ -165,7 +165,8 @@ def test_an_older_state_never_replaces_a_newer_one() -> None:
 def watcher(client: Client) -> tuple[Watcher[NodeState], Store[NodeState], list[str]]:
     store: Store[NodeState] = Store()
     ends: list[str] = []
-    return Watcher(client, "/api/v1/nodes", 2, lambda item, _now, _told: node_state(item), store, ServerClock(), ends.append), store, ends  # type: ignore[arg-type]
+    made = Watcher(client, "/api/v1/nodes", 2, lambda item, _now, _told: node_state(item), store, ServerClock(), ends.append)  # type: ignore[arg-type]
+    return made, store, ends
 
 
 def item(name: str, version: str = "1") -> dict[str, Any]:
