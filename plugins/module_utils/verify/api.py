@@ -12,11 +12,14 @@ from __future__ import annotations
 import http.client
 import json
 import urllib.parse
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from ..api.client import tls_context
 from ..api.kubeconfig import read_kubeconfig
+from ..errors import NodewiseError
+from ..files import read_text
 from ..kube.kubectl import ADMIN_KUBECONFIG
 
 
@@ -42,6 +45,32 @@ class Reading:
     def items(self) -> list[dict[str, Any]] | None:
         """The items of a list, or None if it could not be read."""
         return None if self.error else list(self.value.get("items") or [])
+
+
+def taken(take: Callable[[], Any]) -> Reading:
+    """Return what a function returns as a reading, and what it raises as the reason why there is none."""
+    try:
+        return Reading(take())
+    except NodewiseError as error:
+        return Reading(error=error.message)
+    except OSError as error:
+        return Reading(error=f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
+    except (KeyError, TypeError, ValueError) as error:
+        return Reading(error=f"not understood ({type(error).__name__}: {error})")
+
+
+def text_of(path: str) -> str:
+    """Return the text of a file.
+
+    Raises
+    ------
+    NodewiseError
+        There is no such file.
+    """
+    text = read_text(path)
+    if text is None:
+        raise NodewiseError(f"{path} does not exist")
+    return text
 
 
 class ApiReader:

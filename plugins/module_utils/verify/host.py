@@ -19,8 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ..errors import NodewiseError
-from ..files import read_text
-from .api import Reading
+from .api import Reading, taken, text_of
 from .crictl import Crictl, output_of
 from .dns import Asker
 from .result import FAIL, OK, UNKNOWN, WARN, Result
@@ -49,7 +48,7 @@ def read_host(crictl: Crictl, ask: Asker, cni_dir: str = CNI_DIR, kubelet_config
         file names of C(cni_dir) in order; C(conflist), C(cni_kubeconfig): texts; C(dns): the
         cluster DNS's answer for C(kubernetes.default).
     """
-    config = _read(lambda: parse_kubelet_config(_text(kubelet_config)))
+    config = taken(lambda: parse_kubelet_config(text_of(kubelet_config)))
     tasks: dict[str, Callable[[], Any]] = {
         "version": lambda: parse_version(crictl.text("version")),
         "info": lambda: _status_of(crictl.json("info")),
@@ -58,30 +57,12 @@ def read_host(crictl: Crictl, ask: Asker, cni_dir: str = CNI_DIR, kubelet_config
         "sandbox_image": lambda: parse_sandbox_image(output_of(["containerd", "config", "dump"])),
         "healthz": lambda: _healthz(config),
         "cni": lambda: sorted(name for name in os.listdir(cni_dir) if name.endswith((".conf", ".conflist", ".json"))),
-        "conflist": lambda: _text(os.path.join(cni_dir, CONFLIST)),
-        "cni_kubeconfig": lambda: _token_expiry(_text(os.path.join(cni_dir, CNI_KUBECONFIG))),
+        "conflist": lambda: text_of(os.path.join(cni_dir, CONFLIST)),
+        "cni_kubeconfig": lambda: _token_expiry(text_of(os.path.join(cni_dir, CNI_KUBECONFIG))),
         "dns": lambda: _ask_kubernetes(config, ask),
     }
     with ThreadPoolExecutor(len(tasks)) as pool:
-        return {"kubelet_config": config, **dict(zip(tasks, pool.map(_read, tasks.values()), strict=True))}
-
-
-def _read(take: Callable[[], Any]) -> Reading:
-    try:
-        return Reading(take())
-    except NodewiseError as error:
-        return Reading(error=error.message)
-    except OSError as error:
-        return Reading(error=f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
-    except (KeyError, TypeError, ValueError) as error:
-        return Reading(error=f"not understood ({type(error).__name__}: {error})")
-
-
-def _text(path: str) -> str:
-    text = read_text(path)
-    if text is None:
-        raise NodewiseError(f"{path} does not exist")
-    return text
+        return {"kubelet_config": config, **dict(zip(tasks, pool.map(taken, tasks.values()), strict=True))}
 
 
 def _status_of(info: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

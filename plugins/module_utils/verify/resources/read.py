@@ -31,7 +31,7 @@ from ...node.model import CpuCounter, HostReading
 from ...node.readings import HostReader
 from ...report import schema
 from ...systemd.systemctl import Systemd
-from ..api import Reading
+from ..api import Reading, taken, text_of
 from .checks import wait_for_another
 from .identity import NODE_USER
 from .kubelet_api import KubeletClient
@@ -99,8 +99,8 @@ def read_node(options: Options, tolerances: Tolerances, sleep: Callable[[float],
         others: dict[str, Future[Reading]] = {
             "machine_id": pool.submit(_text, _MACHINE_ID),
             "system_uuid": pool.submit(_text, _SYSTEM_UUID),
-            "kubepods": pool.submit(_taken, host.kubepods_driver),
-            "reporter": pool.submit(_taken, _reporter_state),
+            "kubepods": pool.submit(taken, host.kubepods_driver),
+            "reporter": pool.submit(taken, _reporter_state),
         }
         runtime = _Runtime(options.cri_socket)
         review = _ask(own, "POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", _REVIEW)
@@ -289,29 +289,11 @@ def _kubelet(credentials: Credentials, config_file: Reading) -> KubeletClient | 
 
 def _configz(kubelet: KubeletClient | Reading) -> Reading:
     found = kubelet if isinstance(kubelet, Reading) else kubelet.get("/configz")
-    return found if found.error else _taken(lambda: found.value["kubeletconfig"])
-
-
-def _taken(take: Callable[[], Any]) -> Reading:
-    try:
-        return Reading(take())
-    except NodewiseError as error:
-        return Reading(error=error.message)
-    except OSError as error:
-        return Reading(error=f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
-    except (KeyError, TypeError, ValueError) as error:
-        return Reading(error=f"not understood ({type(error).__name__}: {error})")
+    return found if found.error else taken(lambda: found.value["kubeletconfig"])
 
 
 def _text(path: str) -> Reading:
-    return _taken(lambda: _existing(path).strip())
-
-
-def _existing(path: str) -> str:
-    text = read_text(path)
-    if text is None:
-        raise NodewiseError(f"{path} does not exist")
-    return text
+    return taken(lambda: text_of(path).strip())
 
 
 def _reporter_state() -> str:
@@ -337,12 +319,12 @@ def _files(topics: Collection[str]) -> tuple[dict[str, str], Reading, Reading]:
     """Return the kubelet's flags, its configuration on disk, and a line for each flag that it no longer has."""
     unit = _kubelet_unit()
     arguments = _command_line(unit.get("MainPID", "0"))
-    config = _taken(lambda: configuration_on_disk(arguments.get("config", _CONFIG), arguments.get("config-dir", "")))
+    config = taken(lambda: configuration_on_disk(arguments.get("config", _CONFIG), arguments.get("config-dir", "")))
     if "flags" not in topics:
         return arguments, config, Reading([])
     named = [word for key in ("FragmentPath", "DropInPaths", "EnvironmentFiles") for word in unit.get(key, "").split() if word.startswith("/")]
     paths = dict.fromkeys([*named, *_ENVIRONMENT_FILES])
-    return arguments, config, _taken(lambda: [f"{path}: {line}" for path in paths for line in gone_flags(read_text(path) or "")])
+    return arguments, config, taken(lambda: [f"{path}: {line}" for path in paths for line in gone_flags(read_text(path) or "")])
 
 
 def _command_line(pid: str) -> dict[str, str]:
@@ -371,11 +353,11 @@ def configuration_on_disk(path: str, folder: str) -> dict[str, Any]:
     OSError
         One of them cannot be read.
     """
-    found = load(_existing(path), path)
+    found = load(text_of(path), path)
     if folder:
         for name in sorted(os.listdir(folder)):
             if name.endswith(".conf"):
-                found = union(found, load(_existing(os.path.join(folder, name)), name))
+                found = union(found, load(text_of(os.path.join(folder, name)), name))
     return found
 
 
