@@ -225,15 +225,7 @@ class ApiClient:
         except (OSError, http.client.HTTPException) as error:
             self.close()
             raise NoAnswer(f"{self.server}: {_reason(error)}.") from error
-        head = Answer(
-            response.status,
-            body,
-            response.headers.get_content_type(),
-            time.monotonic() - begin,
-            _date(response.headers.get("Date")),
-            sent_at,
-            _seconds(response.headers.get("Retry-After")),
-        )
+        head = _answer(response, body, time.monotonic() - begin, sent_at)
         if response.status != 200:
             self.close()
             return head, iter(())
@@ -286,15 +278,7 @@ class ApiClient:
             raise http.client.IncompleteRead(b"", response.length)
         if response.will_close:
             self.close()
-        return Answer(
-            response.status,
-            b"".join(parts),
-            response.headers.get_content_type(),
-            seconds,
-            _date(response.headers.get("Date")),
-            sent_at,
-            _seconds(response.headers.get("Retry-After")),
-        )
+        return _answer(response, b"".join(parts), seconds, sent_at)
 
     def _connect(self, timeout: float) -> http.client.HTTPSConnection:
         connection = http.client.HTTPSConnection(self._host, self._port, timeout=timeout, context=self._context)
@@ -342,6 +326,11 @@ def tls_context(credentials: Credentials, path: str) -> ssl.SSLContext:
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         remedy = "renew it: kubeadm certs renew admin.conf, or for a kubelet remove its certificate and let it join again"
         raise NodewiseError(f"The certificates in {path} cannot be used: {_reason(error)}.", remedy) from error
+
+
+def _answer(response: http.client.HTTPResponse, body: bytes, seconds: float, sent_at: float) -> Answer:
+    headers = response.headers
+    return Answer(response.status, body, headers.get_content_type(), seconds, _date(headers.get("Date")), sent_at, _seconds(headers.get("Retry-After")))
 
 
 def _left(deadline: float) -> float:
