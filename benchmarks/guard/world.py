@@ -20,11 +20,11 @@ sys.path[:0] = [str(ROOT / ".ansible" / "collections"), str(ROOT / "benchmarks" 
 # ruff: noqa: E402 (the path comes first)
 import yaml
 from ansible_collections.nodewise.cluster.plugins.module_utils.api.client import ApiClient
+from ansible_collections.nodewise.cluster.plugins.module_utils.api.times import format_time
 from ansible_collections.nodewise.cluster.plugins.module_utils.errors import NodewiseError
 from ansible_collections.nodewise.cluster.plugins.module_utils.guard.manifests import cluster_objects as guard_objects
 from ansible_collections.nodewise.cluster.plugins.module_utils.guard.model import CAUSES, CONDITION_TYPE, REPORTED_AS, TAINT_KEY
 from ansible_collections.nodewise.cluster.plugins.module_utils.guard.token import PATH as TOKEN_PATH
-from ansible_collections.nodewise.cluster.plugins.module_utils.report.conditions import format_time
 from ansible_collections.nodewise.cluster.plugins.module_utils.report.manifests import cluster_objects as report_objects
 from ansible_collections.nodewise.cluster.plugins.module_utils.report.schema import API_VERSION, KIND
 from ansible_collections.nodewise.cluster.plugins.module_utils.report.schema import PATH as REPORTS

@@ -12,11 +12,11 @@ sys.path.insert(0, str(ROOT / ".ansible" / "collections"))
 
 # ruff: noqa: E402 (the path comes first)
 from ansible_collections.nodewise.cluster.plugins.module_utils.api.client import ApiClient
+from ansible_collections.nodewise.cluster.plugins.module_utils.api.times import format_time
 from ansible_collections.nodewise.cluster.plugins.module_utils.cri.model import Container, ContainerKey, Counter, RuntimeReading, RuntimeStatus
 from ansible_collections.nodewise.cluster.plugins.module_utils.errors import NodewiseError
 from ansible_collections.nodewise.cluster.plugins.module_utils.node.model import HOST, CpuCounter, Filesystem, HostReading, Memory, Pressure
 from ansible_collections.nodewise.cluster.plugins.module_utils.report.build import Allocatable, Observer
-from ansible_collections.nodewise.cluster.plugins.module_utils.report.conditions import format_time
 from ansible_collections.nodewise.cluster.plugins.module_utils.report.manifests import cluster_objects
 from ansible_collections.nodewise.cluster.plugins.module_utils.report.publisher import Publisher
 from ansible_collections.nodewise.cluster.plugins.module_utils.report.settings import Settings

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
+from ..api.times import parse_time
 from .amounts import CPU, DISK, MEMORY, nanos, plain
 
 REPORT = "NodeReport"
@@ -49,8 +49,8 @@ class Sample:
     def fault(self, now: float) -> str:
         """Return why the sample says nothing at a time (seconds since 1970); empty if it does."""
         try:
-            observed = _seconds(self.observed_at)
-            expires = _seconds(self.expires_at) if self.expires_at else observed + LONGEST_AGE
+            observed = parse_time(self.observed_at)
+            expires = parse_time(self.expires_at) if self.expires_at else observed + LONGEST_AGE
         except ValueError:
             return f"{self.source} has no valid time of observation"
         if observed > now + CLOCK_TOLERANCE:
@@ -107,7 +107,7 @@ def choose(resource: str, samples: Sequence[Sample], silent: Sequence[str], now:
         elif resource not in sample.used:
             reasons.append(f"{sample.source} does not tell it")
         else:
-            age = max(0.0, now - _seconds(sample.observed_at))
+            age = max(0.0, now - parse_time(sample.observed_at))
             return Figure(sample.used[resource], sample.source, sample.observed_at, round(age, 1))
     return Figure(reason="; ".join(reasons) or "no source")
 
@@ -142,11 +142,3 @@ def from_summary(summary: Mapping[str, Any]) -> Sample:
 
 def _known(used: Mapping[str, int | None]) -> dict[str, int]:
     return {name: value for name, value in used.items() if value is not None}
-
-
-def _seconds(text: str) -> float:
-    """Return the seconds since 1970 of an RFC 3339 time; ValueError if it is none."""
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError(f"{text!r} has no time zone")
-    return moment.timestamp()

@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ..api.times import format_time, time_or_none
 from .model import (
     AT_CAP,
     CAUSES,
@@ -37,8 +38,6 @@ from .model import (
     NodeState,
     ReportState,
     Taint,
-    format_time,
-    parse_time,
 )
 from .settings import CLEAR, OFF, TAINT, Settings
 
@@ -219,7 +218,7 @@ def _hold_and_gap(case: _Case, settings: Settings, now: float, outcome: Outcome)
         if case.cause == case.current:
             case.cause = None
     elif case.cause is None or RANK[case.cause] > RANK[case.current]:
-        added = parse_time(case.node.ours[0].time_added)
+        added = time_or_none(case.node.ours[0].time_added)
         # abs: a time of the near future was written by a guard whose idea of the time was ahead.
         if added is not None and abs(now - added) < settings.hold_seconds:
             case.cause = case.current
@@ -271,7 +270,7 @@ def _taint(case: _Case, settings: Settings, now: float) -> Taint | None:
     if case.cause is None:
         return None
     added = next((taint.time_added for taint in case.node.ours[:1] if case.cause == case.current), "")
-    return Taint(TAINT_KEY, settings.effect_of(case.cause), case.cause, added or format_time(now))
+    return Taint(TAINT_KEY, settings.effect_of(case.cause), case.cause, added or format_time(now, 0))
 
 
 def _condition(case: _Case, now: float) -> Condition | None:
@@ -309,7 +308,7 @@ def _message(case: _Case, taint: Taint | None, write_taint: bool) -> str:
         found = "there is no NodeReport"
     else:
         figures = ", ".join(f"{cause} {'unknown' if percent is None else f'{percent} %'}" for cause, percent in zip(CAUSES, report.percents, strict=True))
-        found = f"{figures} (report of {format_time(report.observed)}{', stale' if case.reason == REPORT_STALE else ''})"
+        found = f"{figures} (report of {format_time(report.observed, 0)}{', stale' if case.reason == REPORT_STALE else ''})"
     if taint is not None:
         done = f"{'' if write_taint else 'still '}tainted {taint.value}:{taint.effect}"
     elif case.current is not None:

@@ -15,8 +15,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..api.client import ApiClient
+from ..api.times import format_time
 from ..errors import NodewiseError
-from ..report.conditions import format_time
 from ..report.manifests import NAMESPACE
 from .clock import ServerClock
 

@@ -12,9 +12,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
+from ..api.times import time_or_none
 from ..report.schema import CPU_OVERLOADED, DISK_NEARLY_FULL, MEMORY_OVERLOADED
 
 TAINT_KEY = "nodewise.dev/overloaded"
@@ -167,7 +167,7 @@ def node_state(node: Mapping[str, Any]) -> NodeState:
         name=metadata["name"],
         uid=metadata["uid"],
         version=metadata["resourceVersion"],
-        created=parse_time(metadata.get("creationTimestamp")) or 0.0,
+        created=time_or_none(metadata.get("creationTimestamp")) or 0.0,
         cordoned=bool(spec.get("unschedulable")),
         # Interned: 5,000 nodes have the same few keys and effects.
         taints=tuple(
@@ -180,7 +180,7 @@ def node_state(node: Mapping[str, Any]) -> NodeState:
             for taint in spec.get("taints") or ()
         ),
         condition=condition
-        and Condition(sys.intern(condition["status"]), sys.intern(condition.get("reason", "")), parse_time(condition.get("lastTransitionTime"))),
+        and Condition(sys.intern(condition["status"]), sys.intern(condition.get("reason", "")), time_or_none(condition.get("lastTransitionTime"))),
     )
 
 
@@ -201,7 +201,7 @@ def report_state(report: Mapping[str, Any], now: float, just_written: bool) -> R
         Whether a watch told of it, and not a list.
     """
     status = report.get("status") or {}
-    observed, expires = parse_time(status.get("observedAt")), parse_time(status.get("expiresAt"))
+    observed, expires = time_or_none(status.get("observedAt")), time_or_none(status.get("expiresAt"))
     if observed is None or expires is None:
         return None
     lifetime = expires - observed
@@ -215,21 +215,7 @@ def report_state(report: Mapping[str, Any], now: float, just_written: bool) -> R
         expires=min(expires, now + lifetime),
         lifetime=lifetime,
         statuses=tuple(sys.intern(entry.get("status", "Unknown")) for entry in found),
-        since=tuple(parse_time(entry.get("lastTransitionTime")) for entry in found),
+        since=tuple(time_or_none(entry.get("lastTransitionTime")) for entry in found),
         percents=tuple(percent.get(cause) for cause in CAUSES),
         version=report["metadata"]["resourceVersion"],
     )
-
-
-def parse_time(text: str | None) -> float | None:
-    """Return the seconds since 1970 of an RFC 3339 time; None if there is none or it is no time."""
-    try:
-        moment = datetime.fromisoformat(text or "")
-    except ValueError:
-        return None
-    return moment.timestamp() if moment.tzinfo else None
-
-
-def format_time(moment: float) -> str:
-    """Return a time as the API writes those of taints and conditions: RFC 3339, whole seconds, UTC."""
-    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -8,9 +8,9 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from ..report.conditions import format_time as format_micro_time
+from ..api.times import format_time
 from .decide import Decision
-from .model import AT_CAP, CONDITION_TYPE, Condition, NodeState, Taint, format_time
+from .model import AT_CAP, CONDITION_TYPE, Condition, NodeState, Taint
 
 EVENTS = "/apis/events.k8s.io/v1/namespaces/default/events"
 _NOTE = 1024  # characters, by the API's validation
@@ -41,8 +41,8 @@ def condition_patch(condition: Condition, message: str, now: float) -> dict[str,
                     "status": condition.status,
                     "reason": condition.reason,
                     "message": message,
-                    "lastHeartbeatTime": format_time(now),
-                    "lastTransitionTime": format_time(now if condition.since is None else condition.since),
+                    "lastHeartbeatTime": format_time(now, 0),
+                    "lastTransitionTime": format_time(now if condition.since is None else condition.since, 0),
                 }
             ]
         }
@@ -62,7 +62,7 @@ def event(decision: Decision, identity: str, now: float) -> dict[str, Any]:
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
         "metadata": {"name": f"{node.name[:200]}.{uuid.uuid4().hex[:16]}", "namespace": "default"},
-        "eventTime": format_micro_time(now),
+        "eventTime": format_time(now),
         "reportingController": "nodewise.dev/guard",
         "reportingInstance": identity[:128],
         "action": action,

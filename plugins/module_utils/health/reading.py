@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, TypeVar
 
+from ..api.times import time_or_none
 from ..consumption.pages import Client, Unreadable, pages, read
 from ..consumption.usage import from_report
 from ..errors import NodewiseError
@@ -109,10 +109,5 @@ def _report(report: Mapping[str, Any], now: float) -> dict[str, Any]:
 
 def _age(observed_at: str | None, now: float) -> float | None:
     """Return how long ago an RFC 3339 time was; None if there is none, it has no zone, or it lies in the future."""
-    try:
-        observed = datetime.fromisoformat(observed_at or "")
-    except ValueError:
-        return None
-    if observed.tzinfo is None or observed.timestamp() > now:
-        return None
-    return round(now - observed.timestamp(), 1)
+    observed = time_or_none(observed_at)
+    return None if observed is None or observed > now else round(now - observed, 1)

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
+from ..api.times import format_time
 from ..cri.model import Container, ContainerKey, Counter, RuntimeReading
 from ..cri.rates import cpu_rates
 from ..kube.quantity import parse_quantity
 from ..node.model import CpuCounter, Filesystem, HostReading
 from . import schema
-from .conditions import FALSE, TRUE, Condition, disk_signal, format_time, runtime_signal, share_signal
+from .conditions import FALSE, TRUE, Condition, disk_signal, runtime_signal, share_signal
 from .settings import Settings
 from .windows import Window
 

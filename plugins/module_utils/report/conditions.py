@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import Any
 
+from ..api.times import format_time, parse_time
 from .settings import Settings
 
 TRUE = "True"
@@ -206,23 +206,3 @@ def runtime_signal(ready: bool | None, network_ready: bool | None, message: str)
     if ready is None or network_ready is None:
         return Signal(UNKNOWN, f"{'RuntimeReady' if ready is None else 'NetworkReady'} is not reported", "NoReading")
     return Signal(GOOD, "runtime and network are ready", "")
-
-
-def format_time(seconds: float, digits: int = 6) -> str:
-    """Return seconds since the epoch as RFC 3339 in UTC, with 0 or 6 digits of a second."""
-    moment = datetime.fromtimestamp(seconds, UTC)
-    return moment.isoformat(timespec="microseconds" if digits else "seconds").replace("+00:00", "Z")
-
-
-def parse_time(text: str) -> float:
-    """Return seconds since the epoch of an RFC 3339 time.
-
-    Raises
-    ------
-    ValueError
-        The text is no time, or one without a zone.
-    """
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError(f"{text!r} has no time zone")
-    return moment.timestamp()

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ..api.client import JSON, JSON_PATCH, METADATA_ONLY, Answer, NoAnswer
+from ..api.times import parse_time
 from ..errors import NodewiseError
 from . import schema
 from .build import Allocatable, true_conditions
-from .conditions import parse_time
 from .schedule import backoff, is_current, next_slot, start_delay
 from .settings import Settings
 

@@ -17,8 +17,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..api.client import ApiClient
+from ..api.times import parse_time
 from ..errors import NodewiseError
-from ..report.conditions import parse_time
 from ..report.schema import PATH
 from .config import read_config
 

@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-import datetime
 import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..api.times import parse_time
 from .api import Reading
 from .host import HostReading, runtime_of
 from .reading import ClusterReading, pods_of
@@ -359,7 +359,7 @@ def _lease(name: str, reading: ClusterReading) -> Result:
     if lease is None or "renewTime" not in lease:
         return Result(check, name, FAIL, "a fresh lease", "none", hint)
     duration = int(lease.get("leaseDurationSeconds", 40))
-    age = reading.now - datetime.datetime.fromisoformat(lease["renewTime"].replace("Z", "+00:00")).timestamp()
+    age = reading.now - parse_time(lease["renewTime"])
     expected = f"renewed within {duration} s"
     return Result(check, name, OK if abs(age) <= duration else FAIL, expected, f"renewed {age:.0f} s ago", "" if abs(age) <= duration else hint)
 

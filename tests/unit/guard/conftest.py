@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from ansible_collections.nodewise.cluster.plugins.module_utils.api.times import format_time
 from ansible_collections.nodewise.cluster.plugins.module_utils.guard.decide import Decision, Outcome, decide
 from ansible_collections.nodewise.cluster.plugins.module_utils.guard.model import (
     CAUSES,
@@ -16,7 +17,6 @@ from ansible_collections.nodewise.cluster.plugins.module_utils.guard.model impor
     NodeState,
     ReportState,
     Taint,
-    format_time,
 )
 from ansible_collections.nodewise.cluster.plugins.module_utils.guard.settings import Settings
 
@@ -24,7 +24,7 @@ NOW = 1_800_000_000.0
 
 
 def our_taint(cause: str = "cpu", effect: str = "PreferNoSchedule", age: float = 600.0) -> Taint:
-    return Taint(TAINT_KEY, effect, cause, format_time(NOW - age))
+    return Taint(TAINT_KEY, effect, cause, format_time(NOW - age, 0))
 
 
 def make_node(

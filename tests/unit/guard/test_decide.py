@@ -10,7 +10,8 @@ import random
 from dataclasses import replace
 
 import pytest
-from ansible_collections.nodewise.cluster.plugins.module_utils.guard.model import CAUSES, TAINT_KEY, Condition, Taint, format_time
+from ansible_collections.nodewise.cluster.plugins.module_utils.api.times import format_time
+from ansible_collections.nodewise.cluster.plugins.module_utils.guard.model import CAUSES, TAINT_KEY, Condition, Taint
 from ansible_collections.nodewise.cluster.plugins.module_utils.guard.settings import Settings
 
 from .conftest import NOW, Cluster, make_node, make_report, our_taint
@@ -37,7 +38,7 @@ def test_an_overloaded_node_gets_one_taint_for_its_worst_cause(cluster: Cluster,
     cluster.add(make_node(), make_report(*overloaded))
     decision = cluster.decision()
     assert decision is not None
-    assert decision.taint == Taint(TAINT_KEY, effect, value, format_time(NOW))
+    assert decision.taint == Taint(TAINT_KEY, effect, value, format_time(NOW, 0))
     assert decision.condition == Condition("True", reason, NOW)
     assert decision.told
 
@@ -46,7 +47,7 @@ def test_the_message_has_the_numbers(cluster: Cluster) -> None:
     cluster.add(make_node(), make_report("cpu", percent=97))
     decision = cluster.decision()
     assert decision is not None
-    assert decision.message == f"disk 40 %, memory 40 %, cpu 97 % (report of {format_time(NOW - 30)}): tainted cpu:PreferNoSchedule"
+    assert decision.message == f"disk 40 %, memory 40 %, cpu 97 % (report of {format_time(NOW - 30, 0)}): tainted cpu:PreferNoSchedule"
 
 
 def test_a_node_that_is_fine_is_only_told_so_once(cluster: Cluster) -> None:
@@ -208,7 +209,7 @@ def test_a_lesser_cause_waits_for_the_hold(cluster: Cluster, age: float, value: 
 def test_a_worse_cause_waits_for_nothing_and_is_held_anew(cluster: Cluster) -> None:
     cluster.add(make_node("w1", our_taint("cpu", age=1), condition=ON), make_report("disk"))
     cluster.step()
-    assert cluster.nodes["w1"].ours == (Taint(TAINT_KEY, "NoSchedule", "disk", format_time(NOW)),)
+    assert cluster.nodes["w1"].ours == (Taint(TAINT_KEY, "NoSchedule", "disk", format_time(NOW, 0)),)
     assert cluster.nodes["w1"].condition == Condition("True", "DiskNearlyFull", NOW - 600), "the status did not change, so its time did not either"
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.nodewise.cluster.plugins.module_utils.api.times import format_time, parse_time
 from ansible_collections.nodewise.cluster.plugins.module_utils.report.conditions import (
     BAD,
     BETWEEN,
@@ -17,8 +18,6 @@ from ansible_collections.nodewise.cluster.plugins.module_utils.report.conditions
     Condition,
     Signal,
     disk_signal,
-    format_time,
-    parse_time,
     runtime_signal,
     share_signal,
 )

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 from ansible_collections.nodewise.cluster.plugins.module_utils.api.client import JSON, JSON_PATCH, Answer, NoAnswer
+from ansible_collections.nodewise.cluster.plugins.module_utils.api.times import format_time
 from ansible_collections.nodewise.cluster.plugins.module_utils.errors import NodewiseError
 from ansible_collections.nodewise.cluster.plugins.module_utils.report import schema
-from ansible_collections.nodewise.cluster.plugins.module_utils.report.conditions import format_time
 from ansible_collections.nodewise.cluster.plugins.module_utils.report.publisher import FAILED, RECALLED, WRITTEN, Publisher
 from ansible_collections.nodewise.cluster.plugins.module_utils.report.schedule import next_slot, period, start_delay
 from ansible_collections.nodewise.cluster.plugins.module_utils.report.settings import Settings

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ...report.conditions import parse_time
+from ...api.times import parse_time
 from ..result import FAIL, OK, UNKNOWN, Result
 from .reading import NodeReading, Tolerances, graded
 

@@ -9,10 +9,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from ...api.times import parse_time
 from ...cri.model import Container, Counter
 from ...kube.quantity import parse_quantity
 from ...node.model import HOST, CpuCounter
-from ...report.conditions import parse_time
 from ..result import FAIL, OK, UNKNOWN, WARN, Result
 from .reading import Look, NodeReading, Tolerances, mebibytes, millicores
 
