@@ -209,9 +209,9 @@ def main() -> None:
             guard.stop()
             for name in chosen:
                 world.report(name)
-            quick = world.guard("cp2", hold_seconds=0, gap_seconds=0, max_cleared_percent=100, grace_seconds=3600)
+            quick = world.guard("cp2", hold_seconds=0, gap_seconds=0, grace_seconds=3600)
             wait_until(lambda: quick.metrics().get("nodewise_guard_leading") and not any(taints.tainted.values()), "all are clear", 120)
-            print(f"{len(chosen)} nodes flip at once (no hold, no gap, no pace)")
+            print(f"{len(chosen)} nodes flip at once (no hold, no gap)")
             storm(world, quick, taints, sorted(chosen), True)
             storm(world, quick, taints, sorted(chosen), False)
             print(f"memory of the guard: at most {quick.memory_mib('VmHWM'):.1f} MiB")

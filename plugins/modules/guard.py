@@ -93,9 +93,6 @@ options:
       max_tainted_percent:
         description: At most this share of the schedulable nodes that the same pods can run on is tainted, rounded down.
         type: int
-      max_cleared_percent:
-        description: At most this share of them, but at least one, recovers within one C(gap_seconds).
-        type: int
       hold_seconds:
         description: A taint stays this long at least.
         type: float
@@ -215,7 +212,6 @@ SETTINGS = {
     "effects": {"type": "dict", "options": {"cpu": EFFECT, "memory": EFFECT, "disk": EFFECT}},
     "unknown": {"type": "str", "choices": ["keep", "clear", "taint"]},
     "max_tainted_percent": {"type": "int"},
-    "max_cleared_percent": {"type": "int"},
     "hold_seconds": {"type": "float"},
     "gap_seconds": {"type": "float"},
     "grace_seconds": {"type": "float"},

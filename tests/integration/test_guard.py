@@ -69,7 +69,7 @@ def wipe(world: World, name: str) -> None:
 
 def quick(world: World, identity: str = "cp1", **settings: Any) -> Guard:
     """Start a guard that neither holds nor waits."""
-    return world.guard(identity, **{"hold_seconds": 0, "gap_seconds": 0, "max_cleared_percent": 100, "grace_seconds": 60, **settings})
+    return world.guard(identity, **{"hold_seconds": 0, "gap_seconds": 0, "grace_seconds": 60, **settings})
 
 
 def tainted(world: World) -> dict[str, str]:

@@ -10,8 +10,9 @@ Whether a report's figures are too high is the reporter's to say, with hysteresi
 
 1. unknown: what a stale, missing or incomplete report means;
 2. hold and gap: how soon a taint may go, and come again;
-3. pace: recovered nodes come back a few at a time, so that not all of them draw the next pods at once;
-4. cap: which nodes of a pool are tainted if not all may be, the worst first.
+3. cap: which nodes of a pool are tainted if not all may be, the worst first.
+
+Recovered nodes come back all at once: let in a few at a time, those few would draw all pods (measured in benchmarks/guard/herd.py).
 """
 
 from __future__ import annotations
@@ -87,8 +88,8 @@ class Outcome:
         Nodes that shall be tainted, by cause.
     untainted : dict
         Overloaded nodes that shall not be tainted, by why: C(cap), C(effect_off), C(unschedulable), C(gap).
-    waiting : dict
-        Nodes that keep a taint only for now, by why: C(hold), C(pace).
+    held : int
+        Nodes that keep a taint only because it is too young to go or to become a weaker one.
     unknown : int
         Nodes whose report is stale, missing or incomplete.
     schedulable, allowed : int
@@ -98,7 +99,7 @@ class Outcome:
     decisions: list[Decision] = field(default_factory=list)
     tainted: dict[str, int] = field(default_factory=lambda: dict.fromkeys(RANK, 0))
     untainted: dict[str, int] = field(default_factory=lambda: dict.fromkeys((*_WHY_NOT.values(), "gap"), 0))
-    waiting: dict[str, int] = field(default_factory=lambda: {"hold": 0, "pace": 0})
+    held: int = 0
     unknown: int = 0
     schedulable: int = 0
     allowed: int = 0
@@ -149,7 +150,6 @@ def decide(nodes: Mapping[str, NodeState], reports: Mapping[str, ReportState], s
         allowed = len(pool) * settings.max_tainted_percent // 100
         outcome.schedulable += len(pool)
         outcome.allowed += allowed
-        _pace(pool, settings, now, outcome)
         _cap(pool, allowed)
     for case in cases:
         if case.cause is not None:
@@ -222,19 +222,7 @@ def _hold_and_gap(case: _Case, settings: Settings, now: float, outcome: Outcome)
         # abs: a time of the near future was written by a guard whose idea of the time was ahead.
         if added is not None and abs(now - added) < settings.hold_seconds:
             case.cause = case.current
-            outcome.waiting["hold"] += 1
-
-
-def _pace(pool: Sequence[_Case], settings: Settings, now: float, outcome: Outcome) -> None:
-    """Let the most recovered nodes go first, and no more of a pool within one gap than their share."""
-    leaving = [case for case in pool if case.verdict == _FINE and case.current is not None and case.cause is None and settings.effect_of(case.current) != OFF]
-    if not leaving:
-        return
-    recent = sum(1 for case in pool if _recovered_within(case, settings.gap_seconds, now) or _untold(case))
-    room = max(0, max(1, len(pool) * settings.max_cleared_percent // 100) - recent)
-    for case in sorted(leaving, key=lambda case: (case.percent, case.node.name))[room:]:
-        case.cause = case.current
-        outcome.waiting["pace"] += 1
+            outcome.held += 1
 
 
 def _cap(pool: Sequence[_Case], allowed: int) -> None:

@@ -52,7 +52,7 @@ class Collector:
                 outcome = state.outcome
                 yield from gauges("tainted_nodes", "Nodes that are tainted, or shall be, by cause.", "cause", outcome.tainted)
                 yield from gauges("untainted_nodes", "Overloaded nodes that are not tainted, by why not.", "why", outcome.untainted)
-                yield from gauges("waiting_nodes", "Recovered nodes that keep their taint for now, by why.", "why", outcome.waiting)
+                yield from gauge("held_nodes", "Nodes that keep their taint only because it is too young to go.", outcome.held)
                 yield from gauge("unknown_nodes", "Nodes whose report is stale, missing or incomplete.", outcome.unknown)
                 yield from gauge("schedulable_nodes", "Nodes that take pods, as far as others are concerned.", outcome.schedulable)
                 yield from gauge("allowed_tainted_nodes", "How many of them may be tainted.", outcome.allowed)

@@ -35,8 +35,6 @@ class Settings:
         sets one (value C(unknown), PreferNoSchedule) where there is none.
     max_tainted_percent : int
         Of the schedulable nodes of a pool at most this share is tainted, rounded down.
-    max_cleared_percent : int
-        Of the schedulable nodes of a pool at most this share, but at least one, recovers within one C(gap_seconds).
     hold_seconds : float
         A taint stays this long at least.
     gap_seconds : float
@@ -57,7 +55,6 @@ class Settings:
     effects: Mapping[str, str] = field(default_factory=lambda: dict(DEFAULT_EFFECTS))
     unknown: str = CLEAR
     max_tainted_percent: int = 50
-    max_cleared_percent: int = 10
     hold_seconds: float = 120.0
     gap_seconds: float = 60.0
     grace_seconds: float = 180.0
@@ -76,7 +73,6 @@ class Settings:
         if not isinstance(self.dry_run, bool):
             raise NodewiseError(f"dry_run is {self.dry_run!r}.", "use true or false")
         self._range("max_tainted_percent", 1, 100)
-        self._range("max_cleared_percent", 1, 100)
         self._range("hold_seconds", 0, 86400)
         self._range("gap_seconds", 0, 86400)
         self._range("grace_seconds", 60, 3600)

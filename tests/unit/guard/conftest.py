@@ -52,7 +52,7 @@ class Cluster:
     """Nodes and reports, and the time; each step decides and carries everything out."""
 
     def __init__(self, settings: Settings | None = None) -> None:
-        self.settings = settings or Settings(max_tainted_percent=100, max_cleared_percent=100)
+        self.settings = settings or Settings(max_tainted_percent=100)
         self.nodes: dict[str, NodeState] = {}
         self.reports: dict[str, ReportState] = {}
         self.now = NOW

@@ -16,7 +16,7 @@ from ansible_collections.nodewise.cluster.plugins.module_utils.guard.settings im
 
 from .conftest import NOW, Cluster, make_node, make_report, our_taint
 
-FREE = {"max_tainted_percent": 100, "max_cleared_percent": 100}
+FREE = {"max_tainted_percent": 100}
 ON = ("True", "CPUOverloaded", 600.0)
 
 
@@ -195,7 +195,7 @@ def test_a_taint_is_held(cluster: Cluster, age: float, kept: bool) -> None:
     cluster.add(make_node("w1", our_taint(age=age), condition=ON), make_report())
     outcome = cluster.step()
     assert cluster.tainted() == ({"w1": "cpu"} if kept else {})
-    assert outcome.waiting["hold"] == kept
+    assert outcome.held == kept
     assert cluster.nodes["w1"].condition == (Condition("True", "CPUOverloaded", NOW - 600) if kept else Condition("False", "Recovered", NOW))
 
 
@@ -364,41 +364,23 @@ def test_a_preference_of_others_makes_no_pool() -> None:
     assert cluster.tainted() == {"a": "cpu"}
 
 
-# -- the pace of clearing ------------------------------------------------------------------------------------------------
+# -- coming back -------------------------------------------------------------------------------------------------------
 
 
-def test_recovered_nodes_come_back_a_few_at_a_time_the_emptiest_first() -> None:
-    cluster = Cluster(Settings(max_cleared_percent=20))
+def test_recovered_nodes_come_back_all_at_once() -> None:
+    """One at a time, each would draw all pods until the next one comes."""
+    cluster = Cluster(Settings())
     for number in range(10):
-        cluster.add(make_node(f"w{number}"), make_report())
-        if number < 5:
-            cluster.nodes[f"w{number}"] = make_node(f"w{number}", our_taint(), condition=ON)
-            cluster.reports[f"w{number}"] = replace(make_report(), percents=(10, 10, 70 - number))
-    steps = [dict(cluster.tainted())]
-    for seconds in (0, 1, 58, 1, 1, 58):
-        cluster.step(seconds)
-        steps.append(dict(cluster.tainted()))
-    assert [len(step) for step in steps] == [5, 3, 3, 3, 1, 1, 1]
-    assert sorted(steps[1]) == ["w0", "w1", "w2"]
-    cluster.step(1)
+        cluster.add(make_node(f"w{number}", *([our_taint()] if number < 5 else []), condition=ON if number < 5 else None), make_report())
+    cluster.step()
     assert cluster.tainted() == {}
 
 
-def test_one_node_may_always_come_back() -> None:
-    cluster = Cluster(Settings(max_cleared_percent=1))
-    cluster.add(make_node("a", our_taint(), condition=ON), make_report())
-    cluster.add(make_node("b", our_taint(), condition=ON), make_report())
-    outcome = cluster.step()
-    assert (len(cluster.tainted()), outcome.waiting["pace"]) == (1, 1)
-
-
-def test_a_clearing_whose_condition_was_not_written_counts() -> None:
-    """The guard was stopped between the two writes: the next one does not clear another share."""
-    cluster = Cluster(Settings(max_cleared_percent=1))
+def test_a_removal_whose_condition_was_not_written_is_told_late() -> None:
+    """The guard was stopped between the two writes, or somebody removed the taint."""
+    cluster = Cluster(Settings())
     cluster.add(make_node("a", condition=ON), make_report())
-    cluster.add(make_node("b", our_taint(), condition=ON), make_report())
     cluster.step()
-    assert cluster.tainted() == {"b": "cpu"}
     assert cluster.nodes["a"].condition == Condition("False", "Recovered", NOW)
 
 
@@ -424,7 +406,6 @@ def random_cluster(seed: int) -> Cluster:
             {
                 "unknown": chance.choice(("keep", "clear", "taint")),
                 "max_tainted_percent": chance.choice((10, 34, 50, 100)),
-                "max_cleared_percent": chance.choice((1, 20, 100)),
                 "effects": {cause: chance.choice(("off", "PreferNoSchedule", "NoSchedule")) for cause in CAUSES},
             }
         )

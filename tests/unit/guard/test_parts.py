@@ -288,7 +288,6 @@ def test_a_token_that_cannot_be_renewed_stays(tmp_path: Path, failure: Any) -> N
         ({"max_tainted_percent": 101}, "between 1 and 100"),
         ({"max_tainted_percent": 33.5}, "not a whole number"),
         ({"max_tainted_percent": True}, "not a whole number"),
-        ({"max_cleared_percent": 0}, "between 1 and 100"),
         ({"hold_seconds": -1}, "between 0 and 86400"),
         ({"gap_seconds": "60"}, "not a number"),
         ({"grace_seconds": 59}, "between 60 and 3600"),
