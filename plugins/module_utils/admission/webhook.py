@@ -9,7 +9,6 @@ import base64
 import json
 import os
 import ssl
-import subprocess
 import tempfile
 import threading
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from types import TracebackType
 from typing import Any
 
 from ..errors import NodewiseError
+from ..process import TimeoutExpired, run
 
 ANNOTATION = "nodewise.dev/verify-mutated"
 """What the mutating webhook adds to a pod that has annotations; its value is the session's name."""
@@ -112,10 +112,10 @@ def _make_certificate(address: str, certificate: str, key: str) -> None:
     subject = ["-subj", "/CN=nodewise-verify", "-addext", f"subjectAltName=IP:{address}"]
     command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-noenc", "-days", "1", *subject]
     try:
-        done = subprocess.run([*command, "-out", certificate, "-keyout", key], capture_output=True, text=True, timeout=30, check=False)
+        done = run([*command, "-out", certificate, "-keyout", key], timeout=30)
     except FileNotFoundError as error:
         raise NodewiseError("openssl is not installed on this host, so the test webhook has no certificate.", "install the package openssl") from error
-    except subprocess.TimeoutExpired as error:
+    except TimeoutExpired as error:
         raise NodewiseError("openssl did not make a certificate within 30 s.") from error
     if done.returncode != 0:
         raise NodewiseError(f"openssl made no certificate ({done.returncode}): {done.stderr.strip()[-300:]}")

@@ -15,13 +15,13 @@ import json
 import os
 import re
 import shutil
-import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..errors import NodewiseError
 from ..files import write_atomic
+from ..process import run
 
 TRIPLETS = {"amd64": "x86_64-linux-gnu", "arm64": "aarch64-linux-gnu"}
 
@@ -67,14 +67,7 @@ def run_go(arguments: list[str], folder: Path, environment: dict[str, str] | Non
         ``go`` is missing, or failed (the message ends with its last lines).
     """
     try:
-        result = subprocess.run(
-            ["go", *arguments],
-            cwd=folder,
-            env={**os.environ, "GOFLAGS": "-mod=mod -buildvcs=false", "GOWORK": "off", **(environment or {})},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        result = run(["go", *arguments], cwd=folder, env={**os.environ, "GOFLAGS": "-mod=mod -buildvcs=false", "GOWORK": "off", **(environment or {})})
     except FileNotFoundError:
         raise NodewiseError(
             "The program go is missing on the control machine; the source gomod compiles everything with it.",

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 
 from ..errors import NodewiseError
+from ..process import run
 from . import oci
 from .catalogue import Item
 from .golang import GoBuilder, GoCommand, GoModule, c_compiler
@@ -272,7 +272,7 @@ class GomodSource:
     def _pause(self, arch: str, folder: Path) -> None:
         (folder / "pause.c").write_text(PAUSE_C)
         command = [c_compiler(arch), "-Os", "-Wall", "-Werror", "-static", "-s", "-o", "pause", "pause.c"]
-        result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        result = run(command, cwd=folder)
         if result.returncode:
             raise NodewiseError(f"Compiling pause for {arch} failed: {result.stderr.strip()}", "install libc6-dev for that architecture.")
 
@@ -308,7 +308,7 @@ class GomodSource:
         ]
         try:
             # Times in the tar are cut to this one, which makes its bytes depend on the packages alone.
-            result = subprocess.run(command, env={**os.environ, "SOURCE_DATE_EPOCH": "0"}, capture_output=True, text=True, check=False)
+            result = run(command, env={**os.environ, "SOURCE_DATE_EPOCH": "0"})
         except FileNotFoundError:
             raise NodewiseError(
                 "The program mmdebstrap is missing on the control machine; the images of kube-proxy and calico-node stand on a Debian layer made by it.",

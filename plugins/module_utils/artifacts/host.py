@@ -8,7 +8,6 @@ from __future__ import annotations
 import glob
 import json
 import os
-import subprocess
 import tarfile
 import tempfile
 import time
@@ -19,6 +18,7 @@ from typing import IO, Any
 
 from ..errors import NodewiseError
 from ..files import read_text, sha256_file, write_atomic
+from ..process import run
 from .tar import member_stream
 
 STAMPS = "/var/lib/nodewise/artifacts.json"
@@ -194,7 +194,7 @@ class Files:
 
 def _run(command: list[str]) -> str:
     try:
-        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        result = run(command)
     except FileNotFoundError:
         raise NodewiseError(f"The program {command[0]} is not installed.", "install the artifacts' files first (role artifacts, tasks_from install).") from None
     if result.returncode:

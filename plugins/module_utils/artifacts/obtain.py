@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import NodewiseError
+from ..process import run
 from .catalogue import Item, Versions, catalogue, kubeadm_images, kubeadm_item, validate
 from .gomod import GomodSource
 from .mirror import MirrorSource, export
@@ -175,7 +175,7 @@ def wanted_by_kubeadm(kubeadm: Path, kubernetes: str) -> tuple[str, str, str]:
         It cannot be run, or does not name them.
     """
     command = [str(kubeadm), "config", "images", "list", "--kubernetes-version", f"v{kubernetes}"]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    result = run(command)
     tags = {image.rpartition(":")[0].rpartition("/")[2]: image.rpartition(":")[2] for image in result.stdout.split()}
     try:
         return tags["etcd"], tags["coredns"].removeprefix("v"), tags["pause"]

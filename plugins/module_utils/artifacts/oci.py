@@ -16,7 +16,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import subprocess
 import tarfile
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -26,6 +25,7 @@ from typing import IO, Any, cast
 
 from ..errors import NodewiseError
 from ..files import sha256_file
+from ..process import start_filter
 from .tar import member_stream
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -164,7 +164,7 @@ def compress_tar(source: IO[bytes], path: Path) -> Layer:
 def _compress(path: Path, produce: Callable[[IO[bytes]], None]) -> Layer:
     with path.open("wb") as target:
         try:
-            process = subprocess.Popen(["zstd", "-q", f"-{ZSTD_LEVEL}"], stdin=subprocess.PIPE, stdout=target)
+            process = start_filter(["zstd", "-q", f"-{ZSTD_LEVEL}"], target)
         except FileNotFoundError:
             raise NodewiseError(
                 "The program zstd is missing on the control machine; image layers are compressed with it.", "install the package zstd."

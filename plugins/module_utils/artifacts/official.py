@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import tarfile
 import threading
 import urllib.error
@@ -15,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from ansible.module_utils.urls import open_url
 
 from ..errors import NodewiseError
+from ..process import run
 from .catalogue import Item
 from .http import fetch_url, read_url
 from .store import file_lock, parse_sums
@@ -144,7 +144,7 @@ class OfficialSource:
         target.unlink(missing_ok=True)
         command = ["skopeo", "copy", "--quiet", "--override-os", "linux", "--override-arch", item.arch, f"docker://{image}", f"oci-archive:{target}:{rest}"]
         try:
-            result = subprocess.run(command, capture_output=True, text=True, check=False)
+            result = run(command)
         except FileNotFoundError:
             raise NodewiseError(
                 "The program skopeo is missing on the control machine; the source official copies images with it.",

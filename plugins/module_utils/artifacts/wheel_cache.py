@@ -9,7 +9,6 @@ Whatever they come from, only the very files of the lock are taken, so one cache
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sys
 import tempfile
 from dataclasses import asdict, dataclass
@@ -18,6 +17,7 @@ from typing import Any
 
 from ..errors import NodewiseError
 from ..files import sha256_file
+from ..process import run
 from .catalogue import Item
 from .http import mismatch
 from .mirror import MirrorSource, export
@@ -92,7 +92,7 @@ class IndexSource:
             command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input", "--no-deps"]
             command += ["--only-binary=:all:", "--require-hashes", *wheel.pip_arguments(), f"--dest={folder}", f"--requirement={requirements}"]
             command += [f"--index-url={self.url}"] if self.url else []
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            done = run(command)
             found = Path(folder) / item.dest
             if done.returncode != 0 or not found.exists():
                 # An address may hold a password; pip itself hides it in what it prints.

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import tempfile
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..errors import NodewiseError
 from ..kube.kubectl import ADMIN_KUBECONFIG
+from ..process import TimeoutExpired, run
 from .resources import Specs
 
 CONFIG_PATH = "/etc/calico/calicoctl.cfg"
@@ -56,10 +56,10 @@ class Calicoctl:
             config.flush()
             command = [self._program, *args, f"--config={config.name}"]
             try:
-                done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=timeout, check=False)
+                done = run(command, stdin=stdin, timeout=timeout)
             except FileNotFoundError as error:
                 raise NodewiseError(f"{self._program} is not installed on this host.", "run the artifacts role first") from error
-            except subprocess.TimeoutExpired as error:
+            except TimeoutExpired as error:
                 raise NodewiseError(f"calicoctl {' '.join(args)} did not end within {timeout:.0f} s.") from error
         return done.returncode, done.stdout, done.stderr
 

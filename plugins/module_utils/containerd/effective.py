@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import NodewiseError
 from ..files import write_atomic
+from ..process import TimeoutExpired, run
 from .config import CERTS_FOLDER, IMAGES, RUNTIME, Settings
 
 CONTAINERD = "/usr/local/bin/containerd"
@@ -94,10 +94,10 @@ def find_problems(wanted: Mapping[str, Any], dump: Mapping[str, Any], log: str, 
 
 def _containerd(program: str, args: Sequence[str]) -> tuple[str, str]:
     try:
-        done = subprocess.run([program, *args], capture_output=True, text=True, errors="replace", timeout=60, check=False)
+        done = run([program, *args], timeout=60)
     except FileNotFoundError as error:
         raise NodewiseError(f"{program} is not installed on this host.", "run the artifacts role first") from error
-    except (OSError, subprocess.TimeoutExpired) as error:
+    except (OSError, TimeoutExpired) as error:
         raise NodewiseError(f"{program} {' '.join(args)} does not run: {error}.") from error
     if done.returncode != 0:
         # Its log lines come before the error.

@@ -8,12 +8,12 @@ from __future__ import annotations
 import glob
 import os
 import re
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ..errors import NodewiseError
 from ..files import read_text
+from ..process import TimeoutExpired, run
 from ..systemd.systemctl import Systemd, UnitError
 from ..systemd.unit import FileChange, ManagedFile, UnitSpec, apply_changes, apply_unit, file_changes, plan_unit
 from .config import CERTS_FOLDER, MANAGED, SOCKET, Settings, check_mirrors, config_text, crictl_text, hosts_text, proxy_text, unit_text
@@ -167,17 +167,10 @@ def ensure_external(socket: str, check_mode: bool) -> Outcome:
 def _ask_version(socket: str) -> None:
     remedy = "start that runtime, or set nodewise_cri_socket to another one"
     try:
-        done = subprocess.run(
-            [CRICTL, f"--runtime-endpoint={socket}", f"--image-endpoint={socket}", "--timeout=10s", "version"],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=60,
-            check=False,
-        )
+        done = run([CRICTL, f"--runtime-endpoint={socket}", f"--image-endpoint={socket}", "--timeout=10s", "version"], timeout=60)
     except FileNotFoundError as error:
         raise NodewiseError(f"{CRICTL} is not installed on this host.", "run the artifacts role first") from error
-    except subprocess.TimeoutExpired as error:
+    except TimeoutExpired as error:
         raise NodewiseError(f"The container runtime at {socket} did not answer within 60 s.", remedy) from error
     if done.returncode != 0:
         raise NodewiseError(f"The container runtime at {socket} does not answer: {(done.stderr or done.stdout).strip()}", remedy)

@@ -15,13 +15,13 @@ import platform
 import re
 import shutil
 import stat
-import subprocess
 import time
 from collections.abc import Iterable
 from typing import Any
 
 from ..errors import NodewiseError
 from ..files import read_text
+from ..process import TimeoutExpired, run
 from . import kernel, network, swap
 from .model import CONTROL_PLANE_PORTS, CRI_SOCKETS, STATE_FOLDER, Disk, Service, Swap, canonical_socket
 
@@ -129,8 +129,8 @@ def kubelet_version() -> str:
     if program is None:
         return ""
     try:
-        done = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=30, check=False)
-    except (OSError, subprocess.TimeoutExpired):
+        done = run([program, "--version"], timeout=30)
+    except (OSError, TimeoutExpired):
         return ""
     return done.stdout.strip().partition(" v")[2]
 
@@ -145,8 +145,8 @@ def services() -> dict[str, Service]:
     """Return the state of the services that get in the way of a cluster's network."""
     command = ["systemctl", "show", "-p", "Id,ActiveState,UnitFileState", *(f"{name}.service" for name in SERVICES)]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-    except (OSError, subprocess.TimeoutExpired):
+        done = run(command, timeout=30)
+    except (OSError, TimeoutExpired):
         return {}
     return parse_services(done.stdout) if done.returncode == 0 else {}
 

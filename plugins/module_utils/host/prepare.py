@@ -9,7 +9,6 @@ import glob
 import importlib
 import os
 import platform
-import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +16,7 @@ from itertools import chain
 
 from ..errors import NodewiseError
 from ..files import read_text, write_atomic
+from ..process import TimeoutExpired, run
 from . import facts, kernel, swap
 from .model import STATE_FOLDER, Service
 
@@ -37,8 +37,8 @@ def run_command(command: Sequence[str]) -> None:
     environment = {**os.environ, "PATH": facts.PROGRAM_PATH, "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
     text = " ".join(command)
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False, env=environment)
-    except (OSError, subprocess.TimeoutExpired) as error:
+        done = run(command, timeout=600, env=environment)
+    except (OSError, TimeoutExpired) as error:
         raise NodewiseError(f"{text} failed: {error}.") from error
     if done.returncode != 0:
         raise NodewiseError(f"{text} failed ({done.returncode}): {(done.stderr or done.stdout).strip()}")

@@ -10,11 +10,11 @@ library. Server-side apply (KEP-555) gives the diff and the field ownership.
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Sequence
 from typing import Any
 
 from ..errors import NodewiseError
+from ..process import TimeoutExpired, run
 
 ADMIN_KUBECONFIG = "/etc/kubernetes/admin.conf"
 FIELD_MANAGER = "nodewise"
@@ -49,10 +49,10 @@ class Kubectl:
             The exit code is not one of C(ok), kubectl is missing, or it ran longer than C(timeout) seconds.
         """
         try:
-            done = subprocess.run([*self._base, *args], input=stdin, capture_output=True, text=True, timeout=timeout, check=False)
+            done = run([*self._base, *args], stdin=stdin, timeout=timeout)
         except FileNotFoundError as error:
             raise NodewiseError(f"{self._base[0]} is not installed on this host.", "run the artifacts role first") from error
-        except subprocess.TimeoutExpired as error:
+        except TimeoutExpired as error:
             raise NodewiseError(f"kubectl {' '.join(args)} did not end within {timeout:.0f} s.") from error
         if done.returncode not in ok:
             raise NodewiseError(f"kubectl {' '.join(args)} failed ({done.returncode}): {(done.stderr or done.stdout).strip()}")

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from collections.abc import Sequence
 
 from ..errors import NodewiseError
+from ..process import TimeoutExpired, run
 from .run import TOOL_PATH
 
 
@@ -40,16 +40,8 @@ class Commands:
         """
         text = " ".join(argv)
         try:
-            done = subprocess.run(
-                [*self._prefix, *argv],
-                input=stdin,
-                capture_output=True,
-                text=True,
-                timeout=120,
-                check=False,
-                env={**os.environ, "PATH": TOOL_PATH, "LC_ALL": "C"},
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
+            done = run([*self._prefix, *argv], stdin=stdin, timeout=120, env={**os.environ, "PATH": TOOL_PATH, "LC_ALL": "C"})
+        except (OSError, TimeoutExpired) as error:
             raise NodewiseError(f"{text} failed: {error}.") from error
         if done.returncode != 0:
             raise NodewiseError(f"{text} failed ({done.returncode}): {(done.stderr or done.stdout).strip()}")

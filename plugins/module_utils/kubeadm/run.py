@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Sequence
 
 from ..errors import NodewiseError
+from ..process import TimeoutExpired, run
 from .config import Document, as_text, reset_document
 
 # A login that is not interactive, and sudo on some distributions, leave out one or the other.
@@ -97,20 +97,16 @@ class Kubeadm:
         try:
             with open(descriptor, "w", encoding="utf-8", closefd=False) as handle:
                 handle.write(as_text(documents))
-            done = subprocess.run(
+            done = run(
                 [self._program, *args, f"--config=/proc/self/fd/{descriptor}"],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
+                merged=True,
                 timeout=timeout,
-                check=False,
                 pass_fds=[fd for fd in (descriptor, self._lock) if fd is not None],
                 env={**os.environ, "PATH": TOOL_PATH},
             )
         except FileNotFoundError as error:
             raise NodewiseError("kubeadm is not installed on this host.", "run site.yml, which installs it") from error
-        except subprocess.TimeoutExpired as error:
+        except TimeoutExpired as error:
             raise NodewiseError(f"kubeadm {args[0]} did not end within {timeout:.0f} s. {_kubelet_journal()}".rstrip()) from error
         finally:
             os.close(descriptor)
@@ -130,13 +126,7 @@ def _last_lines(output: str) -> str:
 
 def _kubelet_journal() -> str:
     try:
-        done = subprocess.run(
-            ["journalctl", "--unit=kubelet", f"--lines={_JOURNAL_LINES}", "--no-pager", "--output=cat"],
-            capture_output=True,
-            text=True,
-            timeout=20,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
+        done = run(["journalctl", "--unit=kubelet", f"--lines={_JOURNAL_LINES}", "--no-pager", "--output=cat"], timeout=20)
+    except (OSError, TimeoutExpired):
         return ""
     return f"The kubelet's last lines:\n{_TOKEN.sub('<token>', done.stdout).strip()}" if done.stdout.strip() else ""

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -15,6 +14,7 @@ from typing import Any
 
 from ..errors import NodewiseError
 from ..kube.kubectl import Kubectl
+from ..process import run
 
 KUBECONFIG = "/etc/kubernetes/kubelet.conf"
 _PAUSE = 0.25
@@ -94,7 +94,7 @@ class Health:
 
     def exits(self) -> int:
         """How often systemd has started the kubelet again after it ended by itself."""
-        done = subprocess.run(["systemctl", "show", "kubelet.service", "--property=NRestarts", "--value"], capture_output=True, text=True, check=False)
+        done = run(["systemctl", "show", "kubelet.service", "--property=NRestarts", "--value"])
         return int(done.stdout.strip() or 0)
 
     def wait(self, configuration: Mapping[str, Any], since: float | None, must_be_ready: bool, timeout: float) -> None:

@@ -14,12 +14,12 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import subprocess
 import tempfile
 from collections.abc import Sequence
 
 from ..errors import NodewiseError
 from ..files import read_text, write_atomic
+from ..process import TimeoutExpired, run
 
 _PASSED = "no lock file specified"
 _FAILED = re.compile(r'"command failed" err="(.*)"$|^panic: (.*)$', re.MULTILINE)
@@ -48,12 +48,10 @@ def rehearse(kubelet: str, configuration: str, environment_files: Sequence[str])
         # A certificate is made on the way; it must not be the real one.
         last = [f"--config={path}", f"--cert-dir={folder}", "--lock-file=", "--exit-on-lock-contention"]
         try:
-            done = subprocess.run(
-                [kubelet, *host_flags(environment_files), *last], capture_output=True, text=True, errors="replace", timeout=60, check=False, cwd=folder
-            )
+            done = run([kubelet, *host_flags(environment_files), *last], timeout=60, cwd=folder)
         except (FileNotFoundError, PermissionError) as error:
             raise NodewiseError(f"{kubelet} cannot be run: {error}.", "run the artifacts role first") from error
-        except subprocess.TimeoutExpired as error:
+        except TimeoutExpired as error:
             raise NodewiseError(f"{kubelet} did not judge its configuration within 60 s.") from error
     if _PASSED in done.stderr:
         return

@@ -13,7 +13,6 @@ import glob
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -22,6 +21,8 @@ from typing import Any
 from ..artifacts.host import Files, HostFile
 from ..artifacts.wheels import Wheel, locked
 from ..errors import NodewiseError
+from ..process import Done, TimeoutExpired
+from ..process import run as run_process
 from ..systemd.systemctl import Systemd
 from ..systemd.unit import ManagedFile, UnitPlan, UnitSpec, apply_changes, apply_unit, file_changes, plan_unit
 from .release import Release, ask_python, code_files, release_digest
@@ -267,7 +268,7 @@ def _systemd_version() -> int:
     return int(found[1]) if found else 0
 
 
-def run(argv: Sequence[str], timeout: float) -> subprocess.CompletedProcess[str]:
+def run(argv: Sequence[str], timeout: float) -> Done:
     """Run a command and return what it printed; its exit code is the caller's to judge.
 
     Raises
@@ -276,8 +277,8 @@ def run(argv: Sequence[str], timeout: float) -> subprocess.CompletedProcess[str]
         There is no such command, or it does not end in time.
     """
     try:
-        return subprocess.run(argv, capture_output=True, text=True, errors="replace", timeout=timeout, check=False)
+        return run_process(argv, timeout=timeout)
     except FileNotFoundError as error:
         raise NodewiseError(f"{argv[0]} is not there.", "this host does not run systemd" if argv[0] == "systemctl" else "") from error
-    except subprocess.TimeoutExpired as error:
+    except TimeoutExpired as error:
         raise NodewiseError(f"{' '.join(argv)} did not end within {timeout:.0f} s.") from error

@@ -14,7 +14,6 @@ import importlib.util
 import json
 import os
 import shutil
-import subprocess
 import tempfile
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +22,7 @@ from dataclasses import dataclass
 from ..artifacts.wheels import MACHINES, Wheel
 from ..errors import NodewiseError
 from ..files import read_text, sha256_file, write_atomic
+from ..process import run
 from . import main, probe
 
 ROOT = "/opt/nodewise/reporter"
@@ -68,7 +68,7 @@ def ask_python(program: str) -> Python:
     )
     remedy = "name a Python of the host in reporter_python"
     try:
-        done = subprocess.run([program, "-I", "-c", question], capture_output=True, text=True, check=False)
+        done = run([program, "-I", "-c", question])
     except OSError as error:
         raise NodewiseError(f"{program} cannot be run: {error.strerror}.", remedy) from error
     if done.returncode != 0:
@@ -254,7 +254,7 @@ def _try(program: str, libraries: str, entries: Sequence[str]) -> None:
     compile_all = [program, "-I", "-m", "compileall", "-q", "--invalidation-mode=unchecked-hash", libraries]
     import_all = [program, "-I", "-c", "; ".join([*(f"import {PACKAGE}.{entry}" for entry in entries), f"{PACKAGE}.{entries[0]}.import_all()"])]
     for command in (compile_all, import_all):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = run(command)
         if done.returncode != 0:
             raise NodewiseError(f"The new release does not work with {os.readlink(program)}: {(done.stderr or done.stdout).strip()[-600:]}")
 

@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from ..errors import NodewiseError
+from ..process import TimeoutExpired, run
 
 _RUNNING = ("active", "reloading", "refreshing")
 
@@ -148,10 +148,10 @@ class Systemd:
     def _run(self, argv: Sequence[str]) -> tuple[int, str, str]:
         environment = {**os.environ, "LC_ALL": "C", "SYSTEMD_COLORS": "0"}
         try:
-            done = subprocess.run(argv, capture_output=True, text=True, errors="replace", env=environment, timeout=600, check=False)
+            done = run(argv, env=environment, timeout=600)
         except FileNotFoundError as error:
             raise NodewiseError(f"{argv[0]} is not there: this host does not run systemd.", "use a distribution whose init is systemd") from error
-        except subprocess.TimeoutExpired as error:
+        except TimeoutExpired as error:
             raise NodewiseError(f"{' '.join(argv)} did not end within 600 s.") from error
         return done.returncode, done.stdout, done.stderr
 

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import os
 import stat
-import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
@@ -24,6 +23,7 @@ from dataclasses import dataclass, field
 
 from ..errors import NodewiseError
 from ..files import read_text, write_atomic
+from ..process import run
 from .systemctl import Systemd, UnitStatus
 
 _UNIT_FOLDERS = ("/etc/systemd/", "/run/systemd/", "/usr/local/lib/systemd/", "/usr/lib/systemd/", "/lib/systemd/")
@@ -298,7 +298,7 @@ def validate_files(files: Sequence[ManagedFile], paths: Sequence[str], check_mod
             write_atomic(copy, managed.content, managed.mode)
             argv = [argument.replace("%s", copy) for argument in managed.validate]
             try:
-                done = subprocess.run(argv, capture_output=True, text=True, errors="replace", timeout=60, check=False)
+                done = run(argv, timeout=60)
             except FileNotFoundError as error:
                 if check_mode:
                     continue

@@ -9,11 +9,11 @@ import json
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Sequence
 from typing import Any
 
 from ..errors import NodewiseError
+from ..process import TimeoutExpired, run
 
 DEFAULT_SOCKET = "unix:///run/containerd/containerd.sock"
 
@@ -30,8 +30,8 @@ def output_of(args: Sequence[str], timeout: float = 15.0) -> str:
     if program is None:
         raise NodewiseError(f"{args[0]} is not installed on this host.", "run the artifacts role first")
     try:
-        done = subprocess.run([program, *args[1:]], capture_output=True, text=True, timeout=timeout, check=False)
-    except subprocess.TimeoutExpired as error:
+        done = run([program, *args[1:]], timeout=timeout)
+    except TimeoutExpired as error:
         raise NodewiseError(f"{' '.join(args)} did not end within {timeout:.0f} s.") from error
     if done.returncode != 0:
         lines = (done.stderr or done.stdout).strip().splitlines() or ["no message"]

@@ -33,12 +33,12 @@ NeedDaemonReload=no
 
 
 class Programs:
-    """Stands in for subprocess.run: gives the answer whose key is in the command line."""
+    """Stands in for process.run: gives the answer whose key is in the command line."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, answers: dict[str, tuple[int, str, str]]) -> None:
         self.answers = answers
         self.calls: list[str] = []
-        monkeypatch.setattr(systemctl.subprocess, "run", self)
+        monkeypatch.setattr(systemctl, "run", self)
 
     def __call__(self, argv: Sequence[str], **_options: Any) -> subprocess.CompletedProcess[str]:
         line = " ".join(argv)

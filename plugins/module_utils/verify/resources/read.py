@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import subprocess
 import time
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -29,6 +28,7 @@ from ...node.filesystems import filesystem_paths
 from ...node.layout import V2, read_layout
 from ...node.model import CpuCounter, HostReading
 from ...node.readings import HostReader
+from ...process import TimeoutExpired, run
 from ...report import schema
 from ...systemd.systemctl import Systemd
 from ..api import Reading, taken, text_of
@@ -305,8 +305,8 @@ def _kubelet_unit() -> Mapping[str, str]:
     """Return what systemd says of the kubelet's unit: main process, files, environment files; nothing without systemd."""
     properties = "MainPID,FragmentPath,DropInPaths,EnvironmentFiles"
     try:
-        done = subprocess.run(["systemctl", "show", "kubelet.service", f"--property={properties}"], capture_output=True, text=True, timeout=10, check=False)
-    except (OSError, subprocess.TimeoutExpired):
+        done = run(["systemctl", "show", "kubelet.service", f"--property={properties}"], timeout=10)
+    except (OSError, TimeoutExpired):
         return {}
     found: dict[str, str] = {}
     for name, _equals, value in (line.partition("=") for line in done.stdout.splitlines()):
