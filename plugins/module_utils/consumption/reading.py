@@ -23,6 +23,7 @@ from .amounts import Amounts, add, amounts
 from .pages import METADATA_LIST, Client, Unreadable, pages, read
 from .pods import is_terminated, pod_limits, pod_requests
 from .usage import METRICS, REPORT, SUMMARY, Sample, from_metrics, from_report, from_summary
+from .wire import accepted
 
 METRICS_PATH = "/apis/metrics.k8s.io/v1beta1/nodes"
 
@@ -34,7 +35,7 @@ COUNTED = {
     "deployments": "/apis/apps/v1/deployments",
 }
 
-_Pages = Iterable[list[dict[str, Any]]]
+_Pages = Iterable[Iterable[dict[str, Any]]]
 _T = TypeVar("_T")
 
 
@@ -145,11 +146,11 @@ def read_cluster(client: Client, summary_nodes: Sequence[str] = (), clock: Calla
     except Unreadable as error:
         raise NodewiseError(f"The API server cannot be asked: {error}", "name a kubeconfig of this cluster that is still valid") from error
     kinds = _Kinds(client)
-    nodes = kinds.read("nodes", "/api/v1/nodes", _nodes)
+    nodes = kinds.read("nodes", "/api/v1/nodes", _nodes, accepted())
     missing = sorted(set(summary_nodes) - set(nodes)) if nodes is not None else []
     if missing:
         raise NodewiseError(f"summary_nodes names {', '.join(missing)}, but the cluster has no such Node.", "name Nodes as kubectl get nodes does")
-    loads = kinds.read("pods", "/api/v1/pods", _loads)
+    loads = kinds.read("pods", "/api/v1/pods", _loads, accepted())
     namespaces = kinds.read("namespaces", "/api/v1/namespaces", _names, METADATA_LIST)
     services = kinds.read("services", "/api/v1/services", _services)
     counts = {kind: kinds.read(kind, path, _numbers, METADATA_LIST) for kind, path in COUNTED.items()}
@@ -240,8 +241,10 @@ def _numbers(listed: _Pages) -> Counter[str]:
 def _services(listed: _Pages) -> Services:
     services = Services()
     for page in listed:
-        services.all.update(item["metadata"]["namespace"] for item in page)
-        services.load_balancers.update(item["metadata"]["namespace"] for item in page if item["spec"].get("type") == "LoadBalancer")
+        for item in page:
+            namespace = item["metadata"]["namespace"]
+            services.all[namespace] += 1
+            services.load_balancers[namespace] += item["spec"].get("type") == "LoadBalancer"
     return services
 
 

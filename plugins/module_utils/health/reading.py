@@ -15,7 +15,7 @@ from ..consumption.usage import from_report
 from ..errors import NodewiseError
 from ..report.schema import PATH as REPORTS_PATH
 
-_Pages = Iterable[list[dict[str, Any]]]
+_Pages = Iterable[Iterable[dict[str, Any]]]
 _T = TypeVar("_T")
 
 
