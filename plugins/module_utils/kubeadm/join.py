@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,8 +33,8 @@ class Worker:
     ----------
     node : NodeSettings
         This host as a node.
-    registered : Node, optional
-        The Node of its name, as the API server knew it before the join.
+    registered : Node or callable, optional
+        The Node of its name, as the API server knew it before the join; a function that asks for it is called again under the host's lock.
     endpoint : str
         HOST:PORT of the API server; only needed for a join.
     token : str
@@ -46,7 +46,7 @@ class Worker:
     """
 
     node: NodeSettings
-    registered: Node | None
+    registered: Node | Callable[[], Node | None] | None
     endpoint: str
     token: str
     ca_cert_hashes: Sequence[str]
@@ -102,7 +102,8 @@ def ensure_joined(wanted: Worker, check_mode: bool, kubeadm: Kubeadm, paths: Hos
 
 
 def _plan(wanted: Worker, paths: HostPaths) -> JoinPlan:
-    plan = plan_join(look(paths), wanted.registered, wanted.node.node_name, wanted.node.cluster_name)
+    registered = wanted.registered() if callable(wanted.registered) else wanted.registered
+    plan = plan_join(look(paths), registered, wanted.node.node_name, wanted.node.cluster_name)
     if plan.action == "refuse":
         raise NodewiseError(f"This host cannot become the worker {wanted.node.node_name}: {plan.reason}.")
     return plan
