@@ -21,10 +21,11 @@ sys.path[:0] = [str(ROOT / ".ansible" / "collections"), str(ROOT / "benchmarks" 
 import yaml
 from ansible_collections.nodewise.cluster.plugins.module_utils.api.client import ApiClient
 from ansible_collections.nodewise.cluster.plugins.module_utils.api.times import format_time
+from ansible_collections.nodewise.cluster.plugins.module_utils.api.token import request_path
 from ansible_collections.nodewise.cluster.plugins.module_utils.errors import NodewiseError
+from ansible_collections.nodewise.cluster.plugins.module_utils.guard.manifests import NAME as ACCOUNT
 from ansible_collections.nodewise.cluster.plugins.module_utils.guard.manifests import cluster_objects as guard_objects
 from ansible_collections.nodewise.cluster.plugins.module_utils.guard.model import CAUSES, CONDITION_TYPE, REPORTED_AS, TAINT_KEY
-from ansible_collections.nodewise.cluster.plugins.module_utils.guard.token import PATH as TOKEN_PATH
 from ansible_collections.nodewise.cluster.plugins.module_utils.report.manifests import cluster_objects as report_objects
 from ansible_collections.nodewise.cluster.plugins.module_utils.report.schema import API_VERSION, KIND
 from ansible_collections.nodewise.cluster.plugins.module_utils.report.schema import PATH as REPORTS
@@ -137,7 +138,7 @@ class World:
     def kubeconfig(self, name: str = "guard") -> tuple[Path, Path]:
         """Return a kubeconfig with a token of the guard's own account, and the token's file."""
         answer = self.admin.request(
-            "POST", TOKEN_PATH, {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 86400}}
+            "POST", request_path(ACCOUNT), {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 86400}}
         )
         token = self._folder / f"{name}.token"
         token.write_text(answer.value()["status"]["token"])

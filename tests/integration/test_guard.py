@@ -24,10 +24,11 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks" / "guard"))
 
 from ansible_collections.nodewise.cluster.plugins.module_utils.api.client import MERGE_PATCH, STRATEGIC_MERGE_PATCH, ApiClient  # noqa: E402
-from ansible_collections.nodewise.cluster.plugins.module_utils.guard.clock import ServerClock  # noqa: E402
-from ansible_collections.nodewise.cluster.plugins.module_utils.guard.lease import LEASES, NAME  # noqa: E402
+from ansible_collections.nodewise.cluster.plugins.module_utils.api.clock import ServerClock  # noqa: E402
+from ansible_collections.nodewise.cluster.plugins.module_utils.api.lease import LEASES  # noqa: E402
+from ansible_collections.nodewise.cluster.plugins.module_utils.api.token import TokenKeeper, claims  # noqa: E402
+from ansible_collections.nodewise.cluster.plugins.module_utils.guard.manifests import NAME  # noqa: E402
 from ansible_collections.nodewise.cluster.plugins.module_utils.guard.model import CONDITION_TYPE, TAINT_KEY  # noqa: E402
-from ansible_collections.nodewise.cluster.plugins.module_utils.guard.token import TokenKeeper, claims  # noqa: E402
 from world import Guard, World  # noqa: E402
 
 FOREIGN = {"key": "example.com/pool", "effect": "PreferNoSchedule", "value": "a"}
@@ -313,7 +314,7 @@ def test_the_token_renews_itself_and_only_itself(world: World) -> None:
     clock = ServerClock(lambda: time.time() + 43200)  # half of its day is over
     before = token.read_text()
     with closing(ApiClient(str(path))) as client:
-        TokenKeeper(client, str(token), clock).look(0.0)
+        TokenKeeper(client, NAME, str(token), clock).look(0.0)
         assert token.read_text() != before
         assert claims(token.read_text()).expires > claims(before).expires
         assert client.get(f"{LEASES}/{NAME}").status in (200, 404), "the new one is used, and works"

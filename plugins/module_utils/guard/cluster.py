@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from ..errors import NodewiseError
 from ..kube.kubectl import Kubectl
 from ..report.manifests import NAMESPACE, namespace
-from .lease import NAME
-from .manifests import cluster_objects
+from .manifests import NAME, cluster_objects
 from .model import CONDITION_TYPE, TAINT_KEY
 from .requests import condition_removal
 

@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..api.token import LIFETIME, claims, due
 from ..errors import NodewiseError
 from ..files import read_text, write_atomic
 from ..kube.kubectl import Kubectl
@@ -24,7 +25,7 @@ from ..systemd.unit import ManagedFile, apply_changes, file_changes
 from . import cluster, main
 from .config import PATH as CONFIG
 from .config import Config
-from .token import ACCOUNT, LIFETIME, claims, due
+from .manifests import NAME as ACCOUNT
 from .unit import STATE, unit_text
 
 NAME = "guard"

@@ -20,26 +20,28 @@ import time
 from dataclasses import replace
 
 from ..api.client import ApiClient
+from ..api.clock import ServerClock
+from ..api.lease import PERIOD, Elector
+from ..api.store import Store
+from ..api.token import TokenKeeper
+from ..api.watch import Watcher
 from ..errors import NodewiseError
 from ..report.schema import PATH as REPORTS
 from ..reporter.journal import log_to_journal
 from ..reporter.metrics import Server
 from ..reporter.notify import Notifier
-from .clock import ServerClock
 from .config import PATH, Config, read_config
 from .decide import Decision, decide
-from .lease import PERIOD, Elector
+from .manifests import NAME
 from .metrics import Collector
 from .model import NodeState, ReportState, node_state, report_state
 from .requests import described
 from .state import State
-from .store import Store
 from .throttle import Throttle
-from .token import TokenKeeper
-from .watch import Watcher
 from .writer import Writer
 
 LOG = logging.getLogger("nodewise.guard")
+LOGS = logging.getLogger("nodewise")
 # Seconds between two decisions.
 _TICK = 1.0
 # Seconds that one request may take; a list's page is the longest.
@@ -86,9 +88,9 @@ class Guard:
         # In a dry run what would be written is remembered, so that each decision is told once.
         self._imagined: dict[str, Decision] = {}
         kubeconfig = config.kubeconfig
-        self._elector = Elector(ApiClient(kubeconfig, _REQUEST / 2), config.identity, self._clock)
+        self._elector = Elector(ApiClient(kubeconfig, _REQUEST / 2), config.identity, NAME, self._clock)
         writing = ApiClient(kubeconfig, _REQUEST / 2)
-        self._token = TokenKeeper(writing, config.token_file, self._clock) if config.token_file else None
+        self._token = TokenKeeper(writing, NAME, config.token_file, self._clock) if config.token_file else None
         self._writer = Writer(
             writing,
             self._nodes,
@@ -196,10 +198,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--config", default=PATH)
     parser.add_argument("--ready-seconds", type=float, default=30.0)
     options = parser.parse_args(argv)
-    log_to_journal(LOG)
+    # Those of the API client, too.
+    log_to_journal(LOGS)
     try:
         config = read_config(options.config)
-        LOG.setLevel(config.log_level.upper())
+        LOGS.setLevel(config.log_level.upper())
         return Guard(config, Notifier(), options.ready_seconds).run()
     except NodewiseError as error:
         LOG.error("%s", error)

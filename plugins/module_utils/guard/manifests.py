@@ -12,9 +12,10 @@ from typing import Any
 
 from ..report import schema
 from ..report.manifests import NAMESPACE
-from .lease import NAME
 from .model import CONDITION_TYPE, TAINT_KEY
 
+NAME = "nodewise-guard"
+"""Name of all of them, of the ServiceAccount and of the Lease."""
 USER = f"system:serviceaccount:{NAMESPACE}:{NAME}"
 _RBAC = "rbac.authorization.k8s.io"
 _ADMISSION = "admissionregistration.k8s.io/v1"

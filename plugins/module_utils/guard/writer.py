@@ -15,13 +15,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..api.client import JSON, MERGE_PATCH, STRATEGIC_MERGE_PATCH, Answer, ApiClient
+from ..api.clock import ServerClock
+from ..api.store import Store
 from ..errors import NodewiseError
-from .clock import ServerClock
 from .decide import Decision
 from .model import NodeState, node_state
 from .requests import EVENTS, condition_patch, described, event, node_path, taints_patch
 from .state import State
-from .store import Store
 from .throttle import Throttle
 
 LOG = logging.getLogger("nodewise.guard")

@@ -9,8 +9,8 @@ import copy
 from typing import Any
 
 from ansible_collections.nodewise.cluster.plugins.module_utils.api.client import Answer
-from ansible_collections.nodewise.cluster.plugins.module_utils.guard.clock import ServerClock
-from ansible_collections.nodewise.cluster.plugins.module_utils.guard.lease import DEADLINE, DURATION, Elector
+from ansible_collections.nodewise.cluster.plugins.module_utils.api.clock import ServerClock
+from ansible_collections.nodewise.cluster.plugins.module_utils.api.lease import DEADLINE, DURATION, Elector
 
 from .scripted import NO_ANSWER, Client, Clock, answer
 
@@ -41,7 +41,7 @@ class Api:
 
 
 def elector(api: Api, identity: str, clock: Clock) -> Elector:
-    return Elector(api.client(), identity, ServerClock(), clock)  # type: ignore[arg-type]
+    return Elector(api.client(), identity, "nodewise-guard", ServerClock(), clock)  # type: ignore[arg-type]
 
 
 def test_the_first_one_takes_it_and_keeps_it() -> None:
@@ -130,6 +130,6 @@ def test_two_who_want_it_at_once() -> None:
 
 def test_a_refusal_is_told() -> None:
     clock = Clock()
-    one = Elector(Client(answer(403, {"message": "forbidden"})), "a", ServerClock(), clock)  # type: ignore[arg-type]
+    one = Elector(Client(answer(403, {"message": "forbidden"})), "a", "nodewise-guard", ServerClock(), clock)  # type: ignore[arg-type]
     one.attempt()
     assert not one.leading and "403 forbidden" in one.failure and not one.answered

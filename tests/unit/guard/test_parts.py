@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.nodewise.cluster.plugins.module_utils.api.clock import ServerClock
+from ansible_collections.nodewise.cluster.plugins.module_utils.api.store import Store
+from ansible_collections.nodewise.cluster.plugins.module_utils.api.token import TokenKeeper, claims, due
+from ansible_collections.nodewise.cluster.plugins.module_utils.api.watch import Watcher
 from ansible_collections.nodewise.cluster.plugins.module_utils.errors import NodewiseError
-from ansible_collections.nodewise.cluster.plugins.module_utils.guard.clock import ServerClock
 from ansible_collections.nodewise.cluster.plugins.module_utils.guard.cluster import Marks, read_marks, remove_marks
 from ansible_collections.nodewise.cluster.plugins.module_utils.guard.config import Config, make_config, read_config
 from ansible_collections.nodewise.cluster.plugins.module_utils.guard.manifests import cluster_objects
@@ -31,10 +34,7 @@ from ansible_collections.nodewise.cluster.plugins.module_utils.guard.model impor
 from ansible_collections.nodewise.cluster.plugins.module_utils.guard.requests import condition_patch, event, taints_patch
 from ansible_collections.nodewise.cluster.plugins.module_utils.guard.settings import Settings
 from ansible_collections.nodewise.cluster.plugins.module_utils.guard.state import State
-from ansible_collections.nodewise.cluster.plugins.module_utils.guard.store import Store
-from ansible_collections.nodewise.cluster.plugins.module_utils.guard.token import TokenKeeper, claims, due
 from ansible_collections.nodewise.cluster.plugins.module_utils.guard.unit import unit_text
-from ansible_collections.nodewise.cluster.plugins.module_utils.guard.watch import Watcher
 
 from .conftest import NOW, Cluster, make_node, make_report, our_taint
 from .scripted import NO_ANSWER, Client, answer
@@ -256,7 +256,7 @@ def test_a_token_is_renewed_for_the_same_node(tmp_path: Path, age: float, renewe
     path, now = tmp_path / "token", time.time()
     path.write_text(token(now - age, now - age + 7 * 86400))
     client = Client(answer(201, {"status": {"token": token(now, now + 7 * 86400)}}))
-    keeper = TokenKeeper(client, str(path), ServerClock())  # type: ignore[arg-type]
+    keeper = TokenKeeper(client, "nodewise-guard", str(path), ServerClock())  # type: ignore[arg-type]
     keeper.look(1000.0)
     keeper.look(1001.0)
     assert len(client.asked) == renewed
@@ -271,7 +271,7 @@ def test_a_token_that_cannot_be_renewed_stays(tmp_path: Path, failure: Any) -> N
     path = tmp_path / "token"
     path.write_text(token(0, 100))
     client = Client(failure)
-    keeper = TokenKeeper(client, str(path), ServerClock())  # type: ignore[arg-type]
+    keeper = TokenKeeper(client, "nodewise-guard", str(path), ServerClock())  # type: ignore[arg-type]
     for second in range(0, 601):
         keeper.look(1000.0 + second)
     assert path.read_text() == token(0, 100)

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 from ansible_collections.nodewise.cluster.plugins.module_utils.api.client import Answer
-from ansible_collections.nodewise.cluster.plugins.module_utils.guard.clock import ServerClock
+from ansible_collections.nodewise.cluster.plugins.module_utils.api.clock import ServerClock
+from ansible_collections.nodewise.cluster.plugins.module_utils.api.store import Store
 from ansible_collections.nodewise.cluster.plugins.module_utils.guard.model import TAINT_KEY, NodeState
 from ansible_collections.nodewise.cluster.plugins.module_utils.guard.state import State
-from ansible_collections.nodewise.cluster.plugins.module_utils.guard.store import Store
 from ansible_collections.nodewise.cluster.plugins.module_utils.guard.throttle import Throttle
 from ansible_collections.nodewise.cluster.plugins.module_utils.guard.writer import Writer
 

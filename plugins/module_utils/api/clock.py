@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The API server's clock, as told by the C(Date) of its answers.
 
-Times that stand in taints and conditions outlive the guard that wrote them, so they must not depend on the clock of its host.
+Times that are written into objects outlive the daemon that wrote them, so they must not depend on the clock of its host.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from ..api.client import Answer
+from .client import Answer
 
 # C(Date) has whole seconds: differences up to this are no news.
 _GRAIN = 1.0

@@ -1,7 +1,7 @@
 # Copyright: Nodewise authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which of several guards acts: the one that holds a Lease (coordination.k8s.io/v1).
+"""Which of several daemons acts: the one that holds a Lease (coordination.k8s.io/v1).
 
 As client-go's leader election does, a candidate takes a Lease over only after it has itself seen it unchanged for the whole
 duration, so no two clocks are compared; and the holder stops earlier than that if it cannot renew.
@@ -14,14 +14,13 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..api.client import ApiClient
-from ..api.times import format_time
 from ..errors import NodewiseError
 from ..report.manifests import NAMESPACE
+from .client import ApiClient
 from .clock import ServerClock
+from .times import format_time
 
-LOG = logging.getLogger("nodewise.guard")
-NAME = "nodewise-guard"
+LOG = logging.getLogger("nodewise.api")
 LEASES = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases"
 
 DURATION = 15.0
@@ -39,16 +38,19 @@ class Elector:
     client : ApiClient
         A connection of its own.
     identity : str
-        Its name. The same after a restart, so that a restarted holder goes on at once; one host runs one guard.
+        Its name. The same after a restart, so that a restarted holder goes on at once; one host runs one daemon of a kind.
+    name : str
+        The Lease's name.
     clock : ServerClock
         For the times in the Lease, which people read.
     monotonic : callable
         Seconds of a clock that is never set.
     """
 
-    def __init__(self, client: ApiClient, identity: str, clock: ServerClock, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, client: ApiClient, identity: str, name: str, clock: ServerClock, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._client = client
         self._identity = identity
+        self._name = name
         self._clock = clock
         self._monotonic = monotonic
         self._until = float("-inf")
@@ -78,7 +80,8 @@ class Elector:
             self.failure = str(error)
         if self.leading != was:
             LOG.info(
-                "this guard leads" if self.leading else "this guard does not lead any more: %s",
+                "this %s leads" if self.leading else "this %s does not lead any more: %s",
+                self._name.removeprefix("nodewise-"),
                 *([] if self.leading else [self.failure or f"{self.holder} does"]),
             )
 
@@ -93,7 +96,7 @@ class Elector:
 
     def _attempt(self, begin: float) -> None:
         if self._lease is None or not self.leading:
-            answer = self._client.get(f"{LEASES}/{NAME}")
+            answer = self._client.get(f"{LEASES}/{self._name}")
             self._clock.learn(answer)
             if answer.status == 404:
                 self._lease = None
@@ -120,7 +123,7 @@ class Elector:
             "renewTime": now,
             "leaseTransitions": int(spec.get("leaseTransitions") or 0) + (1 if taken and self._lease is not None else 0),
         }
-        metadata = (self._lease or {}).get("metadata") or {"name": NAME, "namespace": NAMESPACE}
+        metadata = (self._lease or {}).get("metadata") or {"name": self._name, "namespace": NAMESPACE}
         if self._write({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": wanted}):
             self._until = begin + DEADLINE
             self.holder = self._identity
@@ -128,7 +131,7 @@ class Elector:
     def _write(self, lease: Mapping[str, Any]) -> bool:
         """Write the Lease; return False if somebody else was faster."""
         if "resourceVersion" in lease["metadata"]:
-            answer = self._client.request("PUT", f"{LEASES}/{NAME}", lease)
+            answer = self._client.request("PUT", f"{LEASES}/{self._name}", lease)
         else:
             answer = self._client.request("POST", LEASES, lease)
         self._clock.learn(answer)

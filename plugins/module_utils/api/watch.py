@@ -13,12 +13,12 @@ import urllib.parse
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Generic
 
-from ..api.client import Answer, ApiClient
 from ..errors import NodewiseError
+from .client import Answer, ApiClient
 from .clock import ServerClock
 from .store import Store, T
 
-LOG = logging.getLogger("nodewise.guard")
+LOG = logging.getLogger("nodewise.api")
 # The server ends a watch after this long, so that watches are spread anew over several servers.
 _WATCH_SECONDS = (240, 360)
 # Bookmarks come about once a minute, so a longer silence is a dead connection.

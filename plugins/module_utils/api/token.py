@@ -1,9 +1,9 @@
 # Copyright: Nodewise authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The guard's credentials: a ServiceAccount's token, bound to the Node of its host, renewed by itself.
+"""A daemon's credentials: a ServiceAccount's token, bound to the Node of its host, renewed by itself.
 
-The guard may ask for tokens of its own ServiceAccount only. Deleting the ServiceAccount or the Node makes all of them void at once.
+The daemon may ask for tokens of its own ServiceAccount only. Deleting the ServiceAccount or the Node makes all of them void at once.
 """
 
 from __future__ import annotations
@@ -14,17 +14,15 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-from ..api.client import ApiClient
 from ..errors import NodewiseError
 from ..files import read_text, write_atomic
 from ..report.manifests import NAMESPACE
+from .client import ApiClient
 from .clock import ServerClock
 
-LOG = logging.getLogger("nodewise.guard")
-ACCOUNT = "nodewise-guard"
-PATH = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/{ACCOUNT}/token"
+LOG = logging.getLogger("nodewise.api")
 LIFETIME = 7 * 86400
-"""Seconds: a guard that has been off for longer needs the role to be run again."""
+"""Seconds: a daemon that has been off for longer needs the role to be run again."""
 # Seconds between two attempts, and the share of its life after which a token is renewed.
 _PAUSE, _SHARE = 300.0, 1 / 7
 
@@ -68,6 +66,11 @@ def due(token: Claims, now: float, share: float) -> bool:
     return now >= token.issued + (token.expires - token.issued) * share
 
 
+def request_path(account: str) -> str:
+    """Return where tokens of a ServiceAccount are asked for."""
+    return f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/{account}/token"
+
+
 class TokenKeeper:
     """Renews the token.
 
@@ -75,14 +78,17 @@ class TokenKeeper:
     ----------
     client : ApiClient
         Reads the new token by itself.
+    account : str
+        Its ServiceAccount.
     path : str
         The token's file.
     clock : ServerClock
         The API server's.
     """
 
-    def __init__(self, client: ApiClient, path: str, clock: ServerClock) -> None:
+    def __init__(self, client: ApiClient, account: str, path: str, clock: ServerClock) -> None:
         self._client = client
+        self._request_path = request_path(account)
         self._path = path
         self._clock = clock
         self._next = 0.0
@@ -107,7 +113,7 @@ class TokenKeeper:
         spec: dict[str, Any] = {"expirationSeconds": LIFETIME}
         if current.node_name:
             spec["boundObjectRef"] = {"apiVersion": "v1", "kind": "Node", "name": current.node_name, "uid": current.node_uid}
-        answer = self._client.request("POST", PATH, {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec})
+        answer = self._client.request("POST", self._request_path, {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec})
         if not answer.ok:
             raise NodewiseError(f"{answer.status}: {answer.message}")
         token = answer.value()["status"]["token"]

@@ -1,7 +1,7 @@
 # Copyright: Nodewise authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the guard knows of the cluster: kept by the watching threads, read by the deciding one."""
+"""What a daemon knows of the cluster: kept by the watching threads, read by the deciding one."""
 
 from __future__ import annotations
 
