@@ -30,6 +30,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "etcd_version": {"type": "str", "default": ""},
     "coredns_version": {"type": "str", "default": ""},
     "pause_version": {"type": "str", "default": ""},
+    "metrics_server_version": {"type": "str", "default": ""},
     "cni_plugins": {"type": "list", "elements": "str", "required": True},
     "calico_manifest": {"type": "str", "default": "calico-vxlan"},
     "official_urls": {"type": "dict", "default": {}},

@@ -96,6 +96,11 @@ options:
       - Tag of the pause image; empty for the one that kubeadm wants.
     type: str
     default: ""
+  metrics_server_version:
+    description:
+      - Version of metrics-server; empty for none.
+    type: str
+    default: ""
   cni_plugins:
     description:
       - Names of the reference CNI plugins to install.

@@ -34,6 +34,8 @@ class Versions:
         Releases.
     etcd, coredns, pause : str
         Image tags (CoreDNS without its ``v``); empty for those that kubeadm wants.
+    metrics_server : str
+        Release; empty for none.
     """
 
     kubernetes: str
@@ -45,6 +47,7 @@ class Versions:
     etcd: str = ""
     coredns: str = ""
     pause: str = ""
+    metrics_server: str = ""
 
 
 @dataclass(frozen=True)
@@ -128,7 +131,7 @@ def validate(versions: Versions, architectures: list[str], cni_plugins: list[str
         A value is not valid; the message names its variable.
     """
     for name, value in vars(versions).items():
-        if not (value or name in ("etcd", "coredns", "pause")) or not re.fullmatch(r"(\d+(\.\d+)+(-[0-9A-Za-z.]+)?)?", value):
+        if not (value or name in ("etcd", "coredns", "pause", "metrics_server")) or not re.fullmatch(r"(\d+(\.\d+)+(-[0-9A-Za-z.]+)?)?", value):
             raise NodewiseError(f"artifacts_{name}_version is {value!r}, which is not a version.", "write it as 1.37.2, in quotes and without a leading v.")
     for arch in architectures:
         if arch not in ARCHITECTURES:
@@ -182,6 +185,8 @@ def catalogue(versions: Versions, architectures: list[str], cni_plugins: list[st
         ("pause", pause, "all", f"registry.k8s.io/pause:{pause}"),
         *((f"calico-{part}", calico, "all", f"docker.io/calico/{part}:v{calico}") for part in ("cni", "node", "kube-controllers")),
     ]
+    if versions.metrics_server:
+        images.append(("metrics-server", versions.metrics_server, "all", f"registry.k8s.io/metrics-server/metrics-server:v{versions.metrics_server}"))
     items = [Item(calico_manifest, "manifest", calico, "", "control_plane", dest="/var/lib/nodewise/manifests/calico.yaml")]
     for arch in architectures:
         items.append(kubeadm_item(kubernetes, arch))

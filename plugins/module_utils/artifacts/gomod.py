@@ -125,6 +125,12 @@ def _coredns(version: str) -> GoCommand:
     return GoCommand(GoModule(path, f"v{version}"), path, (f"-X {path}/coremain.GitCommit=unknown",))
 
 
+def _metrics_server(version: str) -> GoCommand:
+    path = "sigs.k8s.io/metrics-server"
+    flags = (f"-X k8s.io/client-go/pkg/version.gitVersion=v{version}", f"-X k8s.io/component-base/version.gitVersion=v{version}")
+    return GoCommand(GoModule(path, f"v{version}"), f"{path}/cmd/metrics-server", flags)
+
+
 def calico_module(version: str) -> GoModule:
     """Return the Go module that holds a Calico release.
 
@@ -237,6 +243,8 @@ class GomodSource:
             # Not root, so it may bind port 53 only by the file's own capability.
             entry = oci.Entry("coredns", program(_coredns(version)), capability=CAP_NET_BIND_SERVICE)
             write([entry], oci.Process(("/coredns",), user="65532:65532"))
+        elif item.name == "metrics-server":
+            write([oci.Entry("metrics-server", program(_metrics_server(version)))], oci.Process(("/metrics-server",), user="65534"))
         elif item.name == "pause":
             self._pause(item.arch, folder)
             write([oci.Entry("pause", folder / "pause")], oci.Process(("/pause",), user="65535:65535"))

@@ -16,7 +16,7 @@ import pytest
 from ansible_collections.nodewise.cluster.plugins.module_utils.artifacts import oci
 from ansible_collections.nodewise.cluster.plugins.module_utils.artifacts.catalogue import Item, Versions, catalogue
 
-VERSIONS = Versions("1.37.2", "2.4.2", "1.5.2", "1.9.1", "1.37.0", "3.28.5", "3.7.0-0", "1.14.6", "3.10.2")
+VERSIONS = Versions("1.37.2", "2.4.2", "1.5.2", "1.9.1", "1.37.0", "3.28.5", "3.7.0-0", "1.14.6", "3.10.2", "0.8.0")
 PLUGINS = ["host-local", "portmap"]
 
 

@@ -36,6 +36,7 @@ def test_images_bear_the_names_kubeadm_and_calico_use(kit: Any) -> None:
         "docker.io/calico/cni:v3.28.5": "all",
         "docker.io/calico/node:v3.28.5": "all",
         "docker.io/calico/kube-controllers:v3.28.5": "all",
+        "registry.k8s.io/metrics-server/metrics-server:v0.8.0": "all",
     }
 
 
@@ -78,3 +79,8 @@ def test_other_wrong_values_are_refused(kit: Any, architectures: list[str], plug
     with pytest.raises(NodewiseError) as caught:
         validate(kit.VERSIONS, architectures, plugins, manifest)
     assert message in str(caught.value)
+
+
+def test_no_metrics_server_without_a_version(kit: Any) -> None:
+    items = catalogue(replace(kit.VERSIONS, metrics_server=""), ["amd64"], kit.PLUGINS, "calico-vxlan")
+    assert "metrics-server" not in {item.name for item in items}

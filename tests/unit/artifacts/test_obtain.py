@@ -37,7 +37,7 @@ def lines() -> list[str]:
 def test_a_mirror_that_is_set_is_taken(request_: Request, mirror: Path, lines: list[str]) -> None:
     obtained = obtain(replace(request_, mirror=str(mirror)), lines.append)
     assert obtained.source == "mirror"
-    assert len(obtained.fetched) == len(obtained.artifacts) == 22
+    assert len(obtained.fetched) == len(obtained.artifacts) == 23
     kubelet = next(one for one in obtained.artifacts if one["name"] == "kubelet")
     assert kubelet == {
         "name": "kubelet",
@@ -62,9 +62,9 @@ def test_a_mirror_that_is_set_is_taken(request_: Request, mirror: Path, lines: l
 def test_progress_counts_and_ends_with_the_slowest(request_: Request, mirror: Path, lines: list[str]) -> None:
     obtain(replace(request_, mirror=str(mirror)), lines.append)
     assert lines[0] == "first copying kubeadm 1.37.2 amd64 (bin, mirror)"
-    assert lines[2] == "[1/21] copying calico-vxlan 3.28.5 (manifest, mirror)"
-    assert lines[3].startswith("[1/21] copying calico-vxlan 3.28.5 (manifest, mirror) done: 0.0 MiB in 0.")
-    assert lines[-1].startswith("22 artifacts obtained in ")
+    assert lines[2] == "[1/22] copying calico-vxlan 3.28.5 (manifest, mirror)"
+    assert lines[3].startswith("[1/22] copying calico-vxlan 3.28.5 (manifest, mirror) done: 0.0 MiB in 0.")
+    assert lines[-1].startswith("23 artifacts obtained in ")
 
 
 def test_the_second_time_nothing_is_done_or_said(request_: Request, mirror: Path, lines: list[str]) -> None:
@@ -93,7 +93,7 @@ def test_a_tag_that_is_given_wins(request_: Request, mirror: Path, lines: list[s
 
 def test_prediction_changes_nothing(request_: Request, mirror: Path, lines: list[str]) -> None:
     obtained = obtain(replace(request_, mirror=str(mirror)), lines.append, predict=True)
-    assert len(obtained.fetched) == 22
+    assert len(obtained.fetched) == 23
     assert {(one["path"], one["sha256"], one["size"], one["image_id"]) for one in obtained.artifacts} == {("", "", 0, "")}
     assert not request_.cache.exists()
     assert lines == []
@@ -107,11 +107,11 @@ def test_prediction_after_the_fact_predicts_nothing(request_: Request, mirror: P
 
 def test_a_mirror_is_exported_with_the_rest(request_: Request, mirror: Path, tmp_path: Path, lines: list[str]) -> None:
     wanted = replace(request_, mirror=str(mirror), export=tmp_path / "made")
-    assert len(obtain(wanted, lines.append, predict=True).exported) == 22
-    assert len(obtain(wanted, lines.append).exported) == 22
+    assert len(obtain(wanted, lines.append, predict=True).exported) == 23
+    assert len(obtain(wanted, lines.append).exported) == 23
     assert obtain(wanted, lines.append).exported == []
     again = obtain(replace(request_, mirror=str(tmp_path / "made"), cache=tmp_path / "other"), lines.append)
-    assert len(again.fetched) == 22
+    assert len(again.fetched) == 23
 
 
 def test_auto_without_anything_reachable_is_gomod(request_: Request) -> None:
