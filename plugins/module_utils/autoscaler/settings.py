@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, Optional, TypeVar
 
@@ -145,6 +145,8 @@ class Group:
         _check_number("max", self.max, 0, 100000, whole=True)
         if not self.min <= self.max <= len(self.hosts):
             raise NodewiseError(f"min is {self.min}, max is {self.max}, and there are {len(self.hosts)} hosts.", "see that min <= max <= hosts")
+        if len({host.arch for host in self.hosts.values()}) > 1:
+            raise NodewiseError("Its hosts have several architectures.", "make a group for each: hosts of a group must be alike")
         if not isinstance(self.labels, Mapping):
             raise NodewiseError(f"labels is {self.labels!r}, which is no mapping.")
         check_registration_labels(self.labels)
@@ -299,7 +301,7 @@ def _make(kind: type[T], values: Any, place: str) -> T:
     return _at(place if kind is Host else "", lambda: kind(**values))
 
 
-def _at(place: str, make: Any) -> Any:
+def _at(place: str, make: Callable[[], T]) -> T:
     """Return what is made; an error names the place."""
     try:
         return make()

@@ -17,17 +17,21 @@ import secrets
 import ssl
 import string
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from ..errors import NodewiseError
 from ..kube.kubectl import Kubectl
 from .names import check_endpoint
 
 _ALPHABET = string.ascii_lowercase + string.digits
-_GROUP = "system:bootstrappers:kubeadm:default-node-token"
+TYPE = "bootstrap.kubernetes.io/token"
+GROUP = "system:bootstrappers:kubeadm:default-node-token"
 _TOKEN_ID = re.compile(r"[a-z0-9]{6}")
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
-_SIGN_WAIT = 20.0
+SIGN_WAIT = 20.0
+"""Seconds in which the controller manager has to sign with a new token."""
 
 
 @dataclass(frozen=True)
@@ -74,29 +78,50 @@ def mint(kubectl: Kubectl, lifetime: int) -> Token:
     NodewiseError
         The API server does not answer or is not made for bootstrap tokens, or the controller manager does not sign.
     """
-    token_id, secret = _random(6), _random(16)
+    token_id, secret = new_id(), new_secret()
     expires = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + lifetime))
-    kubectl.apply(
-        [
-            {
-                "apiVersion": "v1",
-                "kind": "Secret",
-                "type": "bootstrap.kubernetes.io/token",
-                "metadata": {"name": f"bootstrap-token-{token_id}", "namespace": "kube-system"},
-                "stringData": {
-                    "token-id": token_id,
-                    "token-secret": secret,
-                    "expiration": expires,
-                    "description": "made by nodewise.cluster for one run's joins",
-                    "usage-bootstrap-authentication": "true",
-                    "usage-bootstrap-signing": "true",
-                    "auth-extra-groups": _GROUP,
-                },
-            }
-        ]
-    )
+    kubectl.apply([secret_object(token_id, secret, expires, "made by nodewise.cluster for one run's joins")])
     endpoint, hashes = _signed_cluster_info(kubectl, token_id)
     return Token(f"{token_id}.{secret}", token_id, expires, endpoint, hashes)
+
+
+def new_id() -> str:
+    """Return a fresh token id, the public part."""
+    return _random(6)
+
+
+def new_secret() -> str:
+    """Return a fresh token secret."""
+    return _random(16)
+
+
+def secret_object(token_id: str, secret: str, expires: str, description: str) -> dict[str, Any]:
+    """Return the Secret that is a bootstrap token with which kubeadm lets a worker join.
+
+    Parameters
+    ----------
+    token_id, secret : str
+        The token's two parts.
+    expires : str
+        RFC 3339 time in UTC.
+    description : str
+        Who made it, for people.
+    """
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": TYPE,
+        "metadata": {"name": secret_name(token_id), "namespace": "kube-system"},
+        "stringData": {
+            "token-id": token_id,
+            "token-secret": secret,
+            "expiration": expires,
+            "description": description,
+            "usage-bootstrap-authentication": "true",
+            "usage-bootstrap-signing": "true",
+            "auth-extra-groups": GROUP,
+        },
+    }
 
 
 def exists(kubectl: Kubectl, token_id: str) -> bool:
@@ -107,7 +132,7 @@ def exists(kubectl: Kubectl, token_id: str) -> bool:
     NodewiseError
         The id is malformed, or the API server does not answer.
     """
-    return kubectl.get("--namespace=kube-system", "secret", _secret_name(token_id)) is not None
+    return kubectl.get("--namespace=kube-system", "secret", secret_name(token_id)) is not None
 
 
 def revoke(kubectl: Kubectl, token_id: str) -> None:
@@ -118,7 +143,7 @@ def revoke(kubectl: Kubectl, token_id: str) -> None:
     NodewiseError
         The id is malformed, or the API server does not answer.
     """
-    kubectl.run(["delete", "--namespace=kube-system", "secret", _secret_name(token_id), "--ignore-not-found"])
+    kubectl.run(["delete", "--namespace=kube-system", "secret", secret_name(token_id), "--ignore-not-found"])
 
 
 def public_key_hashes(pem: str) -> list[str]:
@@ -142,7 +167,14 @@ def _random(length: int) -> str:
     return "".join(secrets.choice(_ALPHABET) for _count in range(length))
 
 
-def _secret_name(token_id: str) -> str:
+def secret_name(token_id: str) -> str:
+    """Return the name of a token's Secret.
+
+    Raises
+    ------
+    NodewiseError
+        The id is malformed.
+    """
     if not _TOKEN_ID.fullmatch(token_id):
         raise NodewiseError("The token id does not consist of six lower-case letters and digits.", "give what kubeadm_token returned as token_id")
     return f"bootstrap-token-{token_id}"
@@ -153,19 +185,39 @@ def _signed_cluster_info(kubectl: Kubectl, token_id: str) -> tuple[str, list[str
 
     kubeadm join looks for the signature only every 5 seconds, so it is waited for here, where it takes less than one.
     """
-    import yaml
-
-    deadline = time.monotonic() + _SIGN_WAIT
+    deadline = time.monotonic() + SIGN_WAIT
     while True:
         data = (kubectl.get("--namespace=kube-public", "configmap", "cluster-info") or {}).get("data") or {}
-        if f"jws-kubeconfig-{token_id}" in data:
-            break
+        if is_signed(data, token_id):
+            return endpoint_and_hashes(data)
         if time.monotonic() > deadline:
-            raise NodewiseError(
-                f"The ConfigMap kube-public/cluster-info got no signature for the new token within {_SIGN_WAIT:.0f} s.",
-                "look at kube-controller-manager, which signs it: kubectl -n kube-system logs -l component=kube-controller-manager",
-            )
+            raise unsigned()
         time.sleep(0.1)
+
+
+def is_signed(data: Mapping[str, str], token_id: str) -> bool:
+    """Tell whether the ConfigMap kube-public/cluster-info is signed with a token."""
+    return f"jws-kubeconfig-{token_id}" in data
+
+
+def unsigned() -> NodewiseError:
+    """Return the error of a token with which nothing has been signed in time."""
+    return NodewiseError(
+        f"The ConfigMap kube-public/cluster-info got no signature for the new token within {SIGN_WAIT:.0f} s.",
+        "look at kube-controller-manager, which signs it: kubectl -n kube-system logs -l component=kube-controller-manager",
+    )
+
+
+def endpoint_and_hashes(data: Mapping[str, str]) -> tuple[str, list[str]]:
+    """Return endpoint and CA hashes from the data of kube-public/cluster-info.
+
+    Raises
+    ------
+    NodewiseError
+        There is no certificate, or the endpoint is malformed.
+    """
+    import yaml
+
     cluster = yaml.safe_load(data["kubeconfig"])["clusters"][0]["cluster"]
     endpoint = cluster["server"].removeprefix("https://").rstrip("/")
     check_endpoint(endpoint)
