@@ -1,0 +1,195 @@
+# Copyright: Nodewise authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Lay the restricted command down on a standby host and let one key use it, or take both away."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import NodewiseError
+from ..files import read_text
+from ..process import TimeoutExpired, run
+from ..reporter.release import PACKAGE, Release, ask_python, code_files, release_digest
+from ..systemd.unit import ManagedFile, apply_changes, file_changes
+from . import authorized_keys, main
+from .capacity import read_capacity
+from .settings import PATH, Settings
+
+ROOT = "/opt/nodewise/standby"
+COMMAND = f"{ROOT}/current/venv/bin/python -I -m {PACKAGE}.standby.main"
+HOST_KEY = "/etc/ssh/ssh_host_ed25519_key.pub"
+_ENTRIES = (f"standby.{main.__name__.rpartition('.')[2]}",)
+_SSHD = "/usr/sbin/sshd"
+_HOME = "/root"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is wanted of a host.
+
+    Parameters
+    ----------
+    settings : Settings
+        What the command has to know.
+    public_keys : sequence of str
+        Who may run it.
+    addresses : sequence of str
+        From where.
+    python : str
+        The Python of the host that runs it, 3.11 or newer.
+    """
+
+    settings: Settings
+    public_keys: Sequence[str]
+    addresses: Sequence[str]
+    python: str
+
+
+@dataclass
+class Outcome:
+    """What was, or in check mode would be, done.
+
+    Parameters
+    ----------
+    actions : list of str
+        A short phrase each; empty if nothing.
+    diff : list of dict
+        The differences in the form that Ansible shows.
+    host_key : str
+        The host's public ed25519 key, C(ssh-ed25519 KEY); empty if it has none yet.
+    capacity : dict
+        What its Node will say that it has.
+    """
+
+    actions: list[str] = field(default_factory=list)
+    diff: list[dict[str, str]] = field(default_factory=list)
+    host_key: str = ""
+    capacity: dict[str, str] = field(default_factory=dict)
+
+
+def ensure_present(request: Request, check_mode: bool) -> Outcome:
+    """Install the command, its settings and the lines of the keys.
+
+    Raises
+    ------
+    NodewiseError
+        The host's sshd does not let the key in, the Python is too old, or a key or an address is malformed.
+    OSError
+        A disk is full, or a path is not what it should be.
+    """
+    outcome = Outcome(capacity=read_capacity(), host_key=_host_key(check_mode))
+    python = ask_python(request.python)
+    if tuple(map(int, python.version.split("."))) < (3, 11):
+        raise NodewiseError(f"{request.python} is Python {python.version}; the standby command takes 3.11.", "name another one in autoscaler_python")
+    code = code_files(entries=_ENTRIES)
+    release = Release(release_digest(code, [], python), ROOT, _ENTRIES)
+    if not release.whole():
+        outcome.actions.append(f"build {release.path}")
+        outcome.diff.append({"before_header": ROOT, "after_header": ROOT, "before": "", "after": f"{release.digest}\n"})
+        if not check_mode:
+            release.build(python, code, [])
+    if not release.current() or release.others():
+        outcome.actions.append(f"make {release.digest} current")
+        if not check_mode:
+            release.make_current()
+    wanted = authorized_keys.lines(request.public_keys, request.addresses, COMMAND)
+    # The key comes last: it opens what then is there.
+    _files(
+        [ManagedFile(PATH, request.settings.to_text()), *_keys_file(wanted, _sshd_settings(request.addresses[0]))],
+        outcome,
+        check_mode,
+    )
+    return outcome
+
+
+def ensure_absent(check_mode: bool) -> Outcome:
+    """Take the key's line, the settings and the command away.
+
+    Raises
+    ------
+    NodewiseError
+        A file cannot be changed.
+    OSError
+        The folder cannot be removed.
+    """
+    outcome = Outcome()
+    _files([*_keys_file([], _sshd_settings("127.0.0.1", must_admit=False)), ManagedFile(PATH, None)], outcome, check_mode)
+    if os.path.lexists(ROOT):
+        outcome.actions.append(f"remove {ROOT}")
+        if not check_mode:
+            shutil.rmtree(ROOT)
+    return outcome
+
+
+def _files(files: Sequence[ManagedFile], outcome: Outcome, check_mode: bool) -> None:
+    changes = file_changes(files)
+    outcome.actions += [change.action() for change in changes]
+    outcome.diff += [change.as_diff() for change in changes]
+    if not check_mode:
+        for change in changes:
+            # sshd passes over keys in a folder that others may write to.
+            os.makedirs(os.path.dirname(change.path), mode=0o700 if change.path.startswith(_HOME) else 0o755, exist_ok=True)
+        apply_changes(changes)
+
+
+def _keys_file(wanted: Sequence[str], sshd: dict[str, str]) -> list[ManagedFile]:
+    path = keys_path(sshd.get("authorizedkeysfile", ""))
+    before = read_text(path)
+    after = authorized_keys.replace(before or "", wanted)
+    if before is None and not after:
+        return []
+    mode = os.stat(path).st_mode & 0o7777 if before is not None else 0o600
+    return [ManagedFile(path, after, mode=mode)]
+
+
+def keys_path(setting: str) -> str:
+    """Return root's file of keys from sshd's C(AuthorizedKeysFile): the first that it names."""
+    first = next((word for word in setting.split() if word != "none"), ".ssh/authorized_keys")
+    path = first.replace("%%", "%").replace("%h", _HOME).replace("%u", "root").replace("%U", "0")
+    return path if path.startswith("/") else f"{_HOME}/{path}"
+
+
+def sshd_problem(settings: dict[str, Any]) -> str:
+    """Return why sshd would not let root in with a key; empty if it would."""
+    if settings.get("permitrootlogin") == "no":
+        return "PermitRootLogin is no"
+    if settings.get("pubkeyauthentication") == "no":
+        return "PubkeyAuthentication is no"
+    if settings.get("forcecommand", "none") != "none":
+        return f"ForceCommand is {settings['forcecommand']}, which would be run instead of the key's own command"
+    return ""
+
+
+def _sshd_settings(caller: str, must_admit: bool = True) -> dict[str, str]:
+    """Return what sshd has set for root when it connects from an address (C(sshd -T)); empty if there is no sshd."""
+    remedy = "install openssh-server"
+    try:
+        done = run([_SSHD, "-T", "-C", f"user=root,host={caller},addr={caller}"], timeout=30)
+    except FileNotFoundError as error:
+        if must_admit:
+            raise NodewiseError("This host has no sshd, by which the autoscaler's provider makes it join.", remedy) from error
+        return {}
+    except TimeoutExpired as error:
+        raise NodewiseError("sshd -T did not end within 30 s.") from error
+    settings = {name: value for name, _blank, value in (line.partition(" ") for line in done.stdout.splitlines())}
+    problem = f"sshd -T failed: {done.stderr.strip()[-300:]}" if done.returncode else sshd_problem(settings)
+    if problem and must_admit:
+        raise NodewiseError(
+            f"sshd of this host does not let the autoscaler's key in as root from {caller}: {problem}.",
+            "add 'Match Address <control plane>' with 'PermitRootLogin forced-commands-only' to sshd_config",
+        )
+    return settings
+
+
+def _host_key(check_mode: bool) -> str:
+    text = read_text(HOST_KEY)
+    if text is None:
+        if check_mode:
+            return ""
+        raise NodewiseError(f"This host has no {HOST_KEY}.", "ssh-keygen -A on the host, and let sshd use it")
+    return authorized_keys.check_public_key(text)

@@ -1,0 +1,167 @@
+# Copyright: Nodewise authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.nodewise.cluster.plugins.module_utils.errors import NodewiseError
+from ansible_collections.nodewise.cluster.plugins.module_utils.standby import authorized_keys, install
+from ansible_collections.nodewise.cluster.plugins.module_utils.standby.capacity import allocatable, read_capacity, with_pods
+from ansible_collections.nodewise.cluster.plugins.module_utils.standby.install import Request, ensure_absent, ensure_present, keys_path, sshd_problem
+from ansible_collections.nodewise.cluster.plugins.module_utils.standby.settings import Settings
+
+KEY = f"ssh-ed25519 {'A' * 68} nodewise-autoscaler@cp1"
+SETTINGS = Settings("c", "s1", "192.0.2.31", "unix:///run/containerd/containerd.sock", "10.244.0.0/16")
+
+
+def test_a_line_restricts_its_key() -> None:
+    assert authorized_keys.lines([KEY], ["192.0.2.11", "2001:db8::1"], "/opt/x y") == [
+        f'restrict,from="192.0.2.11,2001:db8::1",command="/opt/x y" ssh-ed25519 {"A" * 68} nodewise-autoscaler@cp1'
+    ]
+
+
+@pytest.mark.parametrize(
+    ("keys", "addresses", "message"),
+    [
+        (["ssh-rsa AAAA"], ["192.0.2.11"], "is not an ed25519 public key"),
+        ([f"{KEY}\nssh-ed25519 {'B' * 68}"], ["192.0.2.11"], "is not an ed25519 public key"),
+        ([KEY], ['192.0.2.11",command="sh'], "is not an IP address"),
+        ([KEY], ["*"], "is not an IP address"),
+        ([KEY], [], "No address may use"),
+    ],
+)
+def test_a_malformed_key_or_address_never_gets_into_the_file(keys: list[str], addresses: list[str], message: str) -> None:
+    with pytest.raises(NodewiseError, match=message):
+        authorized_keys.lines(keys, addresses, "x")
+
+
+def test_only_our_lines_are_replaced() -> None:
+    others = f"# comment\n\nssh-ed25519 {'C' * 68} me@home\nssh-ed25519 {'D' * 68} nodewise-autoscaler"
+    first = authorized_keys.replace(others, authorized_keys.lines([KEY], ["192.0.2.11"], "x"))
+    assert first.startswith(f"{others}\n")
+    second = authorized_keys.replace(first, authorized_keys.lines([KEY], ["192.0.2.12"], "x"))
+    assert second.count("nodewise-autoscaler@cp1") == 1
+    assert authorized_keys.replace(second, []) == f"{others}\n"
+
+
+@pytest.mark.parametrize(
+    ("setting", "path"),
+    [
+        ("", "/root/.ssh/authorized_keys"),
+        (".ssh/authorized_keys .ssh/authorized_keys2", "/root/.ssh/authorized_keys"),
+        ("/etc/ssh/keys/%u", "/etc/ssh/keys/root"),
+        ("%h/.keys", "/root/.keys"),
+        ("none", "/root/.ssh/authorized_keys"),
+    ],
+)
+def test_keys_go_where_sshd_looks(setting: str, path: str) -> None:
+    assert keys_path(setting) == path
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"permitrootlogin": "without-password", "pubkeyauthentication": "yes", "forcecommand": "none"}, ""),
+        ({"permitrootlogin": "forced-commands-only"}, ""),
+        ({"permitrootlogin": "no"}, "PermitRootLogin is no"),
+        ({"permitrootlogin": "yes", "pubkeyauthentication": "no"}, "PubkeyAuthentication is no"),
+        ({"permitrootlogin": "yes", "forcecommand": "/bin/audit"}, "ForceCommand is /bin/audit, which would be run instead of the key's own command"),
+    ],
+)
+def test_an_sshd_that_does_not_let_the_key_in_is_found_out(settings: dict[str, str], problem: str) -> None:
+    assert sshd_problem(settings) == problem
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder that stands for the host's file system."""
+    for name, path in (("ROOT", "opt/standby"), ("PATH", "etc/nodewise/standby.json"), ("_HOME", "root"), ("HOST_KEY", "etc/host_key.pub")):
+        monkeypatch.setattr(install, name, str(tmp_path / path))
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/host_key.pub").write_text(f"ssh-ed25519 {'E' * 68} root@s1\n")
+    monkeypatch.setattr(install, "_sshd_settings", lambda *_args, **_options: {"authorizedkeysfile": ".ssh/authorized_keys"})
+    return tmp_path
+
+
+def request_(**changes: Any) -> Request:
+    return Request(**{"settings": SETTINGS, "public_keys": [KEY], "addresses": ["192.0.2.11"], "python": sys.executable, **changes})
+
+
+def test_what_is_installed_runs_by_itself_and_a_second_time_changes_nothing(host: Path) -> None:
+    predicted = ensure_present(request_(), check_mode=True)
+    assert not (host / "opt").exists()
+    done = ensure_present(request_(), check_mode=False)
+    assert done.actions == predicted.actions
+    assert done.host_key == f"ssh-ed25519 {'E' * 68}"
+    assert (host / "root/.ssh").stat().st_mode & 0o777 == 0o700
+    assert (host / "root/.ssh/authorized_keys").stat().st_mode & 0o777 == 0o600
+    assert ensure_present(request_(), check_mode=False).actions == []
+    # By the interpreter of the release alone, as sshd would start it.
+    program = [str(host / "opt/standby/current/venv/bin/python"), "-I", "-m", "nodewise.standby.main"]
+    ran = subprocess.run(program, env={"SSH_ORIGINAL_COMMAND": "reboot"}, input="", capture_output=True, text=True, check=False)
+    assert ran.returncode == 1
+    assert ran.stdout.startswith('{"ok": false, "state": "failed", "reason": "The command \'reboot\' is not allowed here.')
+
+
+def test_all_of_it_goes_and_the_keys_of_others_stay(host: Path) -> None:
+    (host / "root/.ssh").mkdir(parents=True)
+    keys = host / "root/.ssh/authorized_keys"
+    keys.write_text(f"ssh-ed25519 {'C' * 68} me@home\n")
+    ensure_present(request_(), check_mode=False)
+    assert ensure_absent(check_mode=True).actions == ensure_absent(check_mode=False).actions != []
+    assert keys.read_text() == f"ssh-ed25519 {'C' * 68} me@home\n"
+    assert not (host / "opt/standby").exists()
+    assert not (host / "etc/nodewise/standby.json").exists()
+    assert ensure_absent(check_mode=False).actions == []
+
+
+def test_a_host_without_a_host_key_is_refused(host: Path) -> None:
+    (host / "etc/host_key.pub").unlink()
+    with pytest.raises(NodewiseError, match="ssh-keygen -A"):
+        ensure_present(request_(), check_mode=False)
+    assert ensure_present(request_(), check_mode=True).host_key == ""
+
+
+def test_capacity_is_read_as_the_kubelet_reads_it(tmp_path: Path) -> None:
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/meminfo").write_text("MemTotal:       16377216 kB\nMemFree: 1 kB\n")
+    pages = tmp_path / "sys/kernel/mm/hugepages/hugepages-2048kB"
+    pages.mkdir(parents=True)
+    (pages / "nr_hugepages").write_text("3\n")
+    found = read_capacity(str(tmp_path), cpus=4)
+    storage = found.pop("ephemeral-storage")
+    assert found == {"cpu": "4", "memory": "16377216Ki", "hugepages-2Mi": "6Mi"}
+    assert storage.endswith("Ki")
+
+
+def test_a_host_that_does_not_say_its_memory_is_no_host_without_memory(tmp_path: Path) -> None:
+    with pytest.raises(NodewiseError, match="its capacity is unknown"):
+        read_capacity(str(tmp_path), cpus=4)
+
+
+def test_allocatable_is_what_is_left_of_the_capacity() -> None:
+    kubelet = {"systemReserved": {"cpu": "200m", "memory": "1Gi"}, "maxPods": 50}
+    capacity = with_pods({"cpu": "4", "memory": "16377216Ki", "ephemeral-storage": "20466256Ki", "hugepages-2Mi": "6Mi"}, kubelet)
+    assert allocatable(capacity, kubelet) == {
+        "cpu": "3800m",
+        "memory": f"{16377216 - 1024 * 1024 - 100 * 1024 - 6 * 1024}Ki",
+        "ephemeral-storage": "18861701499",  # the kubelet holds 10 % as a float32
+        "hugepages-2Mi": "6Mi",
+        "pods": "50",
+    }
+
+
+@pytest.mark.parametrize(("kubelet", "pods"), [({}, "110"), ({"maxPods": 30}, "30"), ({"podsPerCore": 5}, "20"), ({"podsPerCore": 100, "maxPods": 30}, "30")])
+def test_pods_are_the_kubelets_configuration(kubelet: dict[str, Any], pods: str) -> None:
+    assert with_pods({"cpu": "4"}, kubelet)["pods"] == pods
+
+
+def test_a_configuration_that_is_not_understood_is_an_error() -> None:
+    with pytest.raises(NodewiseError, match="KubeletConfiguration cannot be applied"):
+        allocatable({"cpu": "4"}, {"systemReserved": {"cpu": "lots"}})
