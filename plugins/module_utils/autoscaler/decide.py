@@ -230,9 +230,7 @@ class Decider:
         settings = self._group(group)
         open_joins = [name for name, host in settings.hosts.items() if records.get(name, _NEW).state == JOINING and host.provider_id not in nodes]
         if len(open_joins) < -delta:
-            raise Refused(
-                FAILED_PRECONDITION, f"{group} has {len(open_joins)} hosts that are not Nodes yet: it cannot shrink by {-delta} without removing Nodes"
-            )
+            raise Refused(FAILED_PRECONDITION, f"{group} has {len(open_joins)} hosts that are not Nodes yet: {-delta} cannot be given up")
         open_joins.sort(key=lambda name: records[name].since)
         return {**records, **{name: self._leave(records[name], now, "the autoscaler gave it up") for name in open_joins[delta:]}}
 

@@ -57,7 +57,7 @@ def template_node(name: str, group: Group) -> dict[str, Any]:
 
 
 def encode_node(node: Mapping[str, Any]) -> bytes:
-    """Return a Node as C(v1.Node.Marshal) of k8s.io/api writes it: protobuf without the envelope C(k8s\\0)."""
+    """Return a Node as C(v1.Node.Marshal) of k8s.io/api writes it: protobuf without the API server's envelope."""
     classes = _classes()
     message = classes["Node"]()
     message.metadata.name = node["metadata"]["name"]

@@ -5,15 +5,12 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Any
 
+from ..api.events import node_event
 from ..api.times import format_time
 from .decide import Decision
 from .model import AT_CAP, CONDITION_TYPE, Condition, NodeState, Taint
-
-EVENTS = "/apis/events.k8s.io/v1/namespaces/default/events"
-_NOTE = 1024  # characters, by the API's validation
 
 
 def node_path(name: str) -> str:
@@ -55,22 +52,12 @@ def condition_removal() -> dict[str, Any]:
 
 
 def event(decision: Decision, identity: str, now: float) -> dict[str, Any]:
-    """Return the Event of a decision; it lies in C(default), as those of all objects without a namespace do."""
+    """Return the Event of a decision."""
     node = decision.node
     reason, action, kind = described(decision)
-    return {
-        "apiVersion": "events.k8s.io/v1",
-        "kind": "Event",
-        "metadata": {"name": f"{node.name[:200]}.{uuid.uuid4().hex[:16]}", "namespace": "default"},
-        "eventTime": format_time(now),
-        "reportingController": "nodewise.dev/guard",
-        "reportingInstance": identity[:128],
-        "action": action,
-        "reason": reason,
-        "type": kind,
-        "note": decision.message[:_NOTE],
-        "regarding": {"apiVersion": "v1", "kind": "Node", "name": node.name, "uid": node.uid},
-    }
+    return node_event(
+        node.name, node.uid, controller="nodewise.dev/guard", identity=identity, action=action, reason=reason, kind=kind, note=decision.message, now=now
+    )
 
 
 def described(decision: Decision) -> tuple[str, str, str]:

@@ -16,11 +16,12 @@ from typing import Any
 
 from ..api.client import JSON, MERGE_PATCH, STRATEGIC_MERGE_PATCH, Answer, ApiClient
 from ..api.clock import ServerClock
+from ..api.events import EVENTS
 from ..api.store import Store
 from ..errors import NodewiseError
 from .decide import Decision
 from .model import NodeState, node_state
-from .requests import EVENTS, condition_patch, described, event, node_path, taints_patch
+from .requests import condition_patch, described, event, node_path, taints_patch
 from .state import State
 from .throttle import Throttle
 

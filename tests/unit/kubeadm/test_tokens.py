@@ -153,7 +153,7 @@ def test_no_two_tokens_are_alike(tmp_path: Path) -> None:
 
 
 def test_a_cluster_that_does_not_sign_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tokens, "_SIGN_WAIT", 0.0)
+    monkeypatch.setattr(tokens, "SIGN_WAIT", 0.0)
     with pytest.raises(NodewiseError, match=r"no signature for the new token.*kube-controller-manager"):
         mint(Cluster(tmp_path, signs=False).kubectl(), 600)
 
