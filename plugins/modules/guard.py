@@ -51,12 +51,18 @@ options:
     default: kubectl
   metrics_address:
     description:
-      - IP address on which C(/metrics) and C(/healthz) are served.
+      - Loopback address on which C(/metrics) and C(/healthz) are served as plain HTTP; any other is refused.
     type: str
     default: 127.0.0.1
+  metrics_tls_address:
+    description:
+      - IP address of the host on which they are served as well, over mutual TLS with the certificates that M(nodewise.cluster.metrics_certificate)
+        lays down. Empty for none.
+    type: str
+    default: ""
   metrics_port:
     description:
-      - Port for them; V(0) serves none.
+      - Port for them at both addresses; V(0) serves none.
     type: int
     default: 10271
   log_level:
@@ -230,6 +236,7 @@ def main() -> None:
             "kubeconfig": {"type": "path", "default": "/etc/kubernetes/admin.conf"},
             "kubectl": {"type": "str", "default": "kubectl"},
             "metrics_address": {"type": "str", "default": "127.0.0.1"},
+            "metrics_tls_address": {"type": "str", "default": ""},
             "metrics_port": {"type": "int", "default": 10271},
             "log_level": {"type": "str", "choices": ["debug", "info", "warning", "error"], "default": "info"},
             "settings": {"type": "dict", "default": {}, "options": SETTINGS},
@@ -254,7 +261,7 @@ def main() -> None:
                 {
                     "identity": options["node_name"],
                     "settings": given(options["settings"]),
-                    **{name: options[name] for name in ("metrics_address", "metrics_port", "log_level")},
+                    **{name: options[name] for name in ("metrics_address", "metrics_tls_address", "metrics_port", "log_level")},
                 }
             )
             if not 1 <= options["timeout"] <= 600:

@@ -54,12 +54,18 @@ options:
     default: /var/lib/containerd
   metrics_address:
     description:
-      - IP address on which C(/metrics) and C(/healthz) are served.
+      - Loopback address on which C(/metrics) and C(/healthz) are served as plain HTTP; any other is refused.
     type: str
     default: 127.0.0.1
+  metrics_tls_address:
+    description:
+      - IP address of the host on which they are served as well, over mutual TLS with the certificates that M(nodewise.cluster.metrics_certificate)
+        lays down. Empty for none.
+    type: str
+    default: ""
   metrics_port:
     description:
-      - Port for them; V(0) serves none.
+      - Port for them at both addresses; V(0) serves none.
     type: int
     default: 10270
   log_level:
@@ -232,7 +238,8 @@ from ..module_utils.reporter.config import make_config
 from ..module_utils.reporter.install import Request, ensure_absent, ensure_present
 from ..module_utils.systemd.systemctl import Systemd
 
-CONFIG_OPTIONS = ("node_name", "kubeconfig", "cri_socket", "kubelet_root", "runtime_root", "metrics_address", "metrics_port", "log_level", "settings")
+_METRICS = ("metrics_address", "metrics_tls_address", "metrics_port")
+CONFIG_OPTIONS = ("node_name", "kubeconfig", "cri_socket", "kubelet_root", "runtime_root", *_METRICS, "log_level", "settings")
 SETTINGS = {entry.name: "int" if entry.type == "int" else "float" for entry in fields(Settings)}
 
 
@@ -247,6 +254,7 @@ def main() -> None:
             "kubelet_root": {"type": "path", "default": "/var/lib/kubelet"},
             "runtime_root": {"type": "path", "default": "/var/lib/containerd"},
             "metrics_address": {"type": "str", "default": "127.0.0.1"},
+            "metrics_tls_address": {"type": "str", "default": ""},
             "metrics_port": {"type": "int", "default": 10270},
             "log_level": {"type": "str", "choices": ["debug", "info", "warning", "error"], "default": "info"},
             "settings": {"type": "dict", "default": {}, "options": {name: {"type": kind} for name, kind in SETTINGS.items()}},

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -13,10 +12,12 @@ from typing import Any
 
 from ..errors import NodewiseError
 from ..files import read_text
+from ..reporter.tls import AUTHORITY, Files, check_addresses
 from .settings import Settings, check_names
 
 PATH = "/etc/nodewise/guard.json"
 LOG_LEVELS = ("debug", "info", "warning", "error")
+_METRICS = ("metrics_address", "metrics_tls_address", "metrics_certificate", "metrics_client_authority")
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,13 @@ class Config:
     token_file : str
         Path of the token that the kubeconfig names, which the guard renews; empty for none.
     metrics_address : str
-        IP address at which metrics and health are served.
+        Loopback address at which metrics and health are served as plain HTTP.
+    metrics_tls_address : str
+        IP address of the host at which they are served over mutual TLS; empty for none.
+    metrics_certificate, metrics_client_authority : str
+        Paths for that, see C(tls.Files).
     metrics_port : int
-        Port for them; 0 serves none.
+        Port for them at both addresses; 0 serves none.
     log_level : str
         One of C(LOG_LEVELS).
     settings : Settings
@@ -50,28 +55,31 @@ class Config:
     kubeconfig: str = "/etc/nodewise/guard.conf"
     token_file: str = ""
     metrics_address: str = "127.0.0.1"
+    metrics_tls_address: str = ""
+    metrics_certificate: str = ""
+    metrics_client_authority: str = AUTHORITY
     metrics_port: int = 10271
     log_level: str = "info"
     settings: Settings = field(default_factory=Settings)
 
     def __post_init__(self) -> None:
-        for name in ("identity", "kubeconfig", "token_file", "metrics_address", "log_level"):
+        for name in ("identity", "kubeconfig", "token_file", "log_level", *_METRICS):
             if not isinstance(getattr(self, name), str):
                 raise NodewiseError(f"{name} is {getattr(self, name)!r}, which is not text.", "write it in quotes")
         if not self.identity:
             raise NodewiseError("identity is empty.", "give the Node's name")
         if not self.kubeconfig.startswith("/"):
             raise NodewiseError(f"kubeconfig is {self.kubeconfig!r}.", "give an absolute path")
-        try:
-            ipaddress.ip_address(self.metrics_address)
-        except ValueError as error:
-            raise NodewiseError(
-                f"metrics_address is {self.metrics_address!r}, which is no IP address.", "use 127.0.0.1, 0.0.0.0 or one of the host's"
-            ) from error
+        check_addresses(self.metrics_address, self.metrics_tls_address, self.metrics_files)
         if isinstance(self.metrics_port, bool) or not isinstance(self.metrics_port, int) or not 0 <= self.metrics_port <= 65535:
             raise NodewiseError(f"metrics_port is {self.metrics_port!r}.", "choose a port from 1 to 65535, or 0 to serve no metrics")
         if self.log_level not in LOG_LEVELS:
             raise NodewiseError(f"log_level is {self.log_level!r}.", f"choose one of {', '.join(LOG_LEVELS)}")
+
+    @property
+    def metrics_files(self) -> Files:
+        """Return where the certificates of the metrics lie."""
+        return Files(self.metrics_certificate, self.metrics_client_authority)
 
     def to_text(self) -> str:
         """Return the file's text."""

@@ -33,6 +33,8 @@ KUBECONFIG = "/etc/nodewise/guard.conf"
 # With DynamicUser=, systemd keeps the folder here and puts a link to it into /var/lib.
 STATE_FOLDER = f"/var/lib/private/{STATE}"
 TOKEN = f"{STATE_FOLDER}/token"
+# A copy of the host's, because the guard can read nothing of root's.
+CERTIFICATE = f"{STATE_FOLDER}/metrics.pem"
 _ENTRIES = (f"guard.{main.__name__.rpartition('.')[2]}",)
 _PAUSE = 0.5
 # A guard that runs renews its token much earlier.
@@ -46,7 +48,7 @@ class Request:
     Parameters
     ----------
     config : Config
-        The daemon's configuration; kubeconfig and token are filled in.
+        The daemon's configuration; the paths of its credentials are filled in.
     python : str
         The Python of the host that runs it.
     timeout : int
@@ -84,7 +86,7 @@ def ensure_present(request: Request, kubectl: Kubectl, with_objects: bool, bundl
     OSError
         A disk is full, or a path is not what it should be.
     """
-    config = replace(request.config, kubeconfig=KUBECONFIG, token_file=TOKEN)
+    config = replace(request.config, kubeconfig=KUBECONFIG, token_file=TOKEN, metrics_certificate=CERTIFICATE)
     before = Outcome()
     if check_mode and not os.path.exists(kubectl.kubeconfig):
         # A cluster that is not there yet.
@@ -154,15 +156,26 @@ def _credentials(config: Config, kubectl: Kubectl, check_mode: bool, outcome: Ou
     outcome.actions.append(f"write {TOKEN}")
     if check_mode:
         return
+    minted = ["create", "token", ACCOUNT, f"--namespace={NAMESPACE}", f"--duration={LIFETIME}s"]
+    _code, token, _err = kubectl.run([*minted, "--bound-object-kind=Node", f"--bound-object-name={config.identity}", *_uid(kubectl, config.identity)])
+    write_secret(TOKEN, token.strip() + "\n")
+
+
+def write_secret(path: str, text: str) -> None:
+    """Write a file into the guard's state folder that the guard alone can read.
+
+    Raises
+    ------
+    OSError
+        The disk is full, or the path is not what it should be.
+    """
     if not os.path.isdir(STATE_FOLDER):
         # As systemd makes it, which hands it over to the guard at the start.
         os.makedirs(os.path.dirname(STATE_FOLDER), mode=0o700, exist_ok=True)
         os.mkdir(STATE_FOLDER, mode=0o700)
-    minted = ["create", "token", ACCOUNT, f"--namespace={NAMESPACE}", f"--duration={LIFETIME}s"]
-    _code, token, _err = kubectl.run([*minted, "--bound-object-kind=Node", f"--bound-object-name={config.identity}", *_uid(kubectl, config.identity)])
     owner = os.stat(STATE_FOLDER)
-    write_atomic(TOKEN, token.strip() + "\n", 0o600)
-    os.chown(TOKEN, owner.st_uid, owner.st_gid)
+    write_atomic(path, text, 0o600)
+    os.chown(path, owner.st_uid, owner.st_gid)
 
 
 def kubeconfig_text(kubectl: Kubectl) -> str:
@@ -218,11 +231,10 @@ def _wait_for_health(config: Config, timeout: int) -> dict[str, Any]:
     """
     if not config.metrics_port:
         return {}
-    address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.metrics_address, config.metrics_address)  # where to ask one that listens everywhere
     deadline = time.monotonic() + timeout
     while True:
         try:
-            connection = http.client.HTTPConnection(address, config.metrics_port, timeout=5)
+            connection = http.client.HTTPConnection(config.metrics_address, config.metrics_port, timeout=5)
             try:
                 connection.request("GET", "/healthz")
                 answer = connection.getresponse()

@@ -28,7 +28,7 @@ from ..api.watch import Watcher
 from ..errors import NodewiseError
 from ..report.schema import PATH as REPORTS
 from ..reporter.journal import log_to_journal
-from ..reporter.metrics import Server
+from ..reporter.metrics import serve
 from ..reporter.notify import Notifier
 from .config import PATH, Config, read_config
 from .decide import Decision, decide
@@ -123,8 +123,8 @@ class Guard:
             threading.Thread(target=reports.run, name="reports", daemon=True),
             threading.Thread(target=self._elect, name="lease", daemon=True),
         ]
-        if config.metrics_port:
-            Server(Collector(self._state), self._state.health, config.metrics_address, config.metrics_port)
+        addresses = config.metrics_address, config.metrics_tls_address
+        self._servers = list(serve(Collector(self._state), self._state.health, *addresses, config.metrics_files, config.metrics_port))
 
     def run(self) -> int:
         """Run until a signal says otherwise; return the exit status."""

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import re
 from collections.abc import Mapping
@@ -15,9 +14,11 @@ from typing import Any
 from ..errors import NodewiseError
 from ..files import read_text
 from ..report.settings import Settings
+from .tls import AUTHORITY, CERTIFICATE, Files, check_addresses
 
 PATH = "/etc/nodewise/reporter.json"
 LOG_LEVELS = ("debug", "info", "warning", "error")
+_METRICS = ("metrics_address", "metrics_tls_address", "metrics_certificate", "metrics_client_authority")
 # RFC 1123 subdomain, as a Node's name has to be.
 _NODE_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 
@@ -39,9 +40,13 @@ class Config:
     runtime_root : str
         The runtime's folder, until the runtime itself has named where its images lie.
     metrics_address : str
-        IP address at which metrics and health are served.
+        Loopback address at which metrics and health are served as plain HTTP.
+    metrics_tls_address : str
+        IP address of the host at which they are served over mutual TLS; empty for none.
+    metrics_certificate, metrics_client_authority : str
+        Paths for that, see C(tls.Files).
     metrics_port : int
-        Port for them; 0 serves none.
+        Port for them at both addresses; 0 serves none.
     log_level : str
         One of C(LOG_LEVELS).
     settings : Settings
@@ -59,12 +64,15 @@ class Config:
     kubelet_root: str = "/var/lib/kubelet"
     runtime_root: str = "/var/lib/containerd"
     metrics_address: str = "127.0.0.1"
+    metrics_tls_address: str = ""
+    metrics_certificate: str = CERTIFICATE
+    metrics_client_authority: str = AUTHORITY
     metrics_port: int = 10270
     log_level: str = "info"
     settings: Settings = field(default_factory=Settings)
 
     def __post_init__(self) -> None:
-        for name in ("node_name", "kubeconfig", "cri_socket", "kubelet_root", "runtime_root", "metrics_address", "log_level"):
+        for name in ("node_name", "kubeconfig", "cri_socket", "kubelet_root", "runtime_root", "log_level", *_METRICS):
             if not isinstance(getattr(self, name), str):
                 raise NodewiseError(f"{name} is {getattr(self, name)!r}, which is not text.", "write it in quotes")
         if not _NODE_NAME.fullmatch(self.node_name) or len(self.node_name) > 253:
@@ -74,16 +82,16 @@ class Config:
                 raise NodewiseError(f"{name} is {getattr(self, name)!r}.", "give an absolute path")
         if not self.cri_socket.startswith("unix:///"):
             raise NodewiseError(f"cri_socket is {self.cri_socket!r}.", "give it as a URL, like unix:///run/containerd/containerd.sock")
-        try:
-            ipaddress.ip_address(self.metrics_address)
-        except ValueError as error:
-            raise NodewiseError(
-                f"metrics_address is {self.metrics_address!r}, which is no IP address.", "use 127.0.0.1, 0.0.0.0 or one of the host's"
-            ) from error
+        check_addresses(self.metrics_address, self.metrics_tls_address, self.metrics_files)
         if isinstance(self.metrics_port, bool) or not isinstance(self.metrics_port, int) or not 0 <= self.metrics_port <= 65535:
             raise NodewiseError(f"metrics_port is {self.metrics_port!r}.", "choose a port from 1 to 65535, or 0 to serve no metrics")
         if self.log_level not in LOG_LEVELS:
             raise NodewiseError(f"log_level is {self.log_level!r}.", f"choose one of {', '.join(LOG_LEVELS)}")
+
+    @property
+    def metrics_files(self) -> Files:
+        """Return where the certificates of the metrics lie."""
+        return Files(self.metrics_certificate, self.metrics_client_authority)
 
     def to_text(self) -> str:
         """Return the file's text."""

@@ -20,14 +20,15 @@ import time
 from typing import Any
 
 from ..errors import NodewiseError
-from .config import PATH, read_config
+from .config import PATH, Config, read_config
 from .journal import log_to_journal
-from .metrics import Collector, Server
+from .metrics import Collector, Server, serve
 from .notify import Notifier
 from .publishing import PublishLoop
 from .sampling import SampleLoop
 from .shared import Shared
 from .state import State
+from .tls import Files
 
 LOG = logging.getLogger("nodewise.reporter")
 # Seconds between two looks at the configuration file and at the samples' progress.
@@ -71,7 +72,7 @@ class Reporter:
         self._notifier = notifier
         self._state = State(version=agent_version, settings=config.settings)
         self._shared = Shared(config)
-        self._server: Server | None = None
+        self._servers: list[Server] = []
         self._samples = 0
         self._threads = [
             threading.Thread(target=SampleLoop(self._shared, self._state).run, name="sampling", daemon=True),
@@ -113,22 +114,22 @@ class Reporter:
             with self._state.lock:
                 self._state.settings = config.settings
             self._set_level()
-            if (before.metrics_address, before.metrics_port) != (config.metrics_address, config.metrics_port):
+            if _served(before) != _served(config):
                 self._serve()
             LOG.info("the configuration was read again: %s", "it has changed" if changed else "it is the same")
         self._notifier.send(READY="1")
 
     def _serve(self) -> None:
         config = self._shared.config
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-        if config.metrics_port:
-            try:
-                self._server = Server(Collector(self._state), self._state.health, config.metrics_address, config.metrics_port)
-            except NodewiseError as error:
-                # Reports matter more than who looks at their maker.
-                LOG.error("%s", error)
+        for server in self._servers:
+            server.close()
+        self._servers = []
+        try:
+            for server in serve(Collector(self._state), self._state.health, *_served(config)):
+                self._servers.append(server)
+        except NodewiseError as error:
+            # Reports matter more than who looks at their maker.
+            LOG.error("%s", error)
 
     def _set_level(self) -> None:
         LOG.setLevel(self._shared.config.log_level.upper())
@@ -141,6 +142,11 @@ class Reporter:
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         return 0
+
+
+def _served(config: Config) -> tuple[str, str, Files, int]:
+    """Return where metrics are served."""
+    return config.metrics_address, config.metrics_tls_address, config.metrics_files, config.metrics_port
 
 
 def _stamp(path: str) -> Any:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.server
 import socket
+import socketserver
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,10 +15,15 @@ from typing import Any
 
 from ..errors import NodewiseError
 from .state import State
+from .tls import Files, ServerTls
 
 PREFIX = "nodewise_reporter"
-# Seconds that a client may take: it is served by the one thread there is.
+# Seconds that a client may take for its part.
 _PATIENCE = 5
+# Connections at once over TLS; a stranger who opens more keeps others out for that long at most, and costs no more threads.
+_CONNECTIONS = 8
+# Of ip(7); the module socket does not name it.
+_IP_FREEBIND = 15
 
 
 class Collector:
@@ -90,6 +96,52 @@ def _cores(millicores: float | None) -> float | None:
     return None if millicores is None else millicores / 1000
 
 
+class _Listener(http.server.HTTPServer):
+    """Plain HTTP, one client after the other."""
+
+    def __init__(self, address: str, port: int, handler: type[http.server.BaseHTTPRequestHandler]) -> None:
+        self.address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        super().__init__((address, port), handler)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Do not log a client that goes away, or that has no certificate."""
+
+
+class _TlsListener(socketserver.ThreadingMixIn, _Listener):
+    """HTTPS; has a thread for each connection, so that one that says nothing keeps nobody waiting."""
+
+    daemon_threads = True
+
+    def __init__(self, address: str, port: int, handler: type[http.server.BaseHTTPRequestHandler], tls: ServerTls) -> None:
+        self._tls = tls
+        self._slots = threading.Semaphore(_CONNECTIONS)
+        super().__init__(address, port, handler)
+
+    def server_bind(self) -> None:
+        # A daemon may start before the network has given the host its address.
+        if self.address_family == socket.AF_INET:
+            self.socket.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)
+        super().server_bind()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if self._slots.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._slots.release()
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        # Here, in the connection's own thread, since a handshake waits for the client.
+        request.settimeout(_PATIENCE)
+        with self._tls.context().wrap_socket(request, server_side=True) as channel:
+            super().finish_request(channel, client_address)
+
+
 class Server:
     """Serves C(/metrics) and C(/healthz) in a thread of its own.
 
@@ -103,6 +155,8 @@ class Server:
         IP address to listen on.
     port : int
         Port to listen on.
+    tls : ServerTls, optional
+        Makes it HTTPS for clients that show a certificate.
 
     Raises
     ------
@@ -110,7 +164,7 @@ class Server:
         The address or the port cannot be had.
     """
 
-    def __init__(self, collector: Any, health: Callable[[float], list[str]], address: str, port: int) -> None:
+    def __init__(self, collector: Any, health: Callable[[float], list[str]], address: str, port: int, tls: ServerTls | None = None) -> None:
         from prometheus_client import CollectorRegistry, ProcessCollector
         from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
@@ -141,17 +195,11 @@ class Server:
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
                 """Do not log every request."""
 
-        class Listener(http.server.HTTPServer):
-            address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
-
-            def handle_error(self, request: Any, client_address: Any) -> None:
-                """Do not log a client that goes away."""
-
         try:
-            self._listener = Listener((address, port), Handler)
+            self._listener = _Listener(address, port, Handler) if tls is None else _TlsListener(address, port, Handler, tls)
         except OSError as error:
             raise NodewiseError(
-                f"Metrics cannot be served on {address} port {port}: {error.strerror}.", "choose another metrics_address or metrics_port"
+                f"Metrics cannot be served on {address} port {port}: {error.strerror}.", "choose another address or metrics_port"
             ) from error
         self.port: int = self._listener.server_address[1]
         self._thread = threading.Thread(target=self._listener.serve_forever, name="metrics", daemon=True)
@@ -162,3 +210,24 @@ class Server:
         self._listener.shutdown()
         self._listener.server_close()
         self._thread.join()
+
+
+def serve(collector: Any, health: Callable[[float], list[str]], plain: str, secure: str, files: Files, port: int) -> Iterator[Server]:
+    """Serve metrics where they are wanted: plain HTTP on loopback, mutual TLS on an address that others reach, both at one port.
+
+    Parameters
+    ----------
+    collector, health, port
+        As for C(Server); port 0 serves none.
+    plain, secure, files
+        As for C(check_addresses).
+
+    Raises
+    ------
+    NodewiseError
+        An address, the port or a certificate cannot be had; those before it are served.
+    """
+    if port:
+        yield Server(collector, health, plain, port)
+        if secure:
+            yield Server(collector, health, secure, port, ServerTls(files))
