@@ -188,8 +188,10 @@ def test_a_second_run_changes_and_restarts_nothing(tmp_path: Path) -> None:
 
 
 def pod(name: str, script: str) -> dict[str, Any]:
-    container = {"name": "load", "image": IMAGE, "imagePullPolicy": "Never", "command": ["sh", "-c", script]}
-    spec = {"nodeName": "w1", "restartPolicy": "Never", "terminationGracePeriodSeconds": 0, "hostNetwork": True, "containers": [container]}
+    mount = {"name": "memory", "mountPath": "/memory"}
+    container = {"name": "load", "image": IMAGE, "imagePullPolicy": "Never", "command": ["sh", "-c", script], "volumeMounts": [mount]}
+    spec: dict[str, Any] = {"nodeName": "w1", "restartPolicy": "Never", "terminationGracePeriodSeconds": 0, "hostNetwork": True, "containers": [container]}
+    spec["volumes"] = [{"name": "memory", "emptyDir": {"medium": "Memory"}}]
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
 
 
@@ -219,7 +221,8 @@ def full_disk(leave: str) -> Iterator[None]:
     ("word", "cause"),
     [
         ("cpu", lambda: running("burns-cpu", "while :; do :; done & while :; do :; done")),
-        ("memory", lambda: running("eats-memory", "head -c 3500M /dev/zero | tail | sleep 600")),
+        # Into a file of memory: what fills a process' own takes enough CPU to be seen as well.
+        ("memory", lambda: running("eats-memory", "head -c 3500M /dev/zero > /memory/fill; exec sleep 600")),
         ("disk", lambda: full_disk("1073741824")),
     ],
 )
@@ -231,7 +234,7 @@ def test_what_loads_a_node_is_seen_there_and_nowhere_else(word: str, cause: Call
         def question() -> bool:
             found = pressures()
             seen.update(value for node, value in found.items() if node != "w1")
-            return found["w1"] == word
+            return word in found["w1"].split(",")
 
         until(f"w1 is under pressure of {word}", VISIBLE, question)
         print(f"{word}: seen after {time.monotonic() - begin:.1f} s")
@@ -375,9 +378,12 @@ def test_it_ends_within_two_seconds() -> None:
 
 def test_removal_leaves_nothing_and_a_cluster_of_others_can_be_given_it(tmp_path: Path) -> None:
     on_hosts = (
-        "ls -d /opt/nodewise /etc/nodewise /etc/systemd/system/*nodewise-reporter* /etc/systemd/system/*/*nodewise-reporter* /run/nodewise/restart/*reporter*"
-        f" 2>/dev/null; systemctl list-units --all --plain --no-legend '{UNIT}*'; pgrep -f '[n]odewise.reporter.main'; true"
+        "ls -d /opt/nodewise/reporter /etc/nodewise/reporter* /etc/systemd/system/*nodewise-reporter* /etc/systemd/system/*/*nodewise-reporter*"
+        f" /run/nodewise/restart/*reporter* {{}} 2>/dev/null;"
+        f" systemctl list-units --all --plain --no-legend '{UNIT}*'; pgrep -f '[n]odewise.reporter.main'; true"
     )
+    # The guard has its place beside the reporter's on a control plane.
+    common = {node: "" if node == "cp1" else "/opt/nodewise /etc/nodewise" for node in NODES}
     in_cluster = (
         "kubectl --kubeconfig /etc/kubernetes/admin.conf get crd,clusterrole,clusterrolebinding,validatingadmissionpolicy,validatingadmissionpolicybinding,"
         "flowschema,prioritylevelconfiguration -o name | grep -e nodereports -e nodewise-reporter || true"
@@ -387,17 +393,18 @@ def test_removal_leaves_nothing_and_a_cluster_of_others_can_be_given_it(tmp_path
     assert min(predicted.values()) >= 1
     play(role(tmp_path, "remove"))
     try:
-        assert {node: sh(node, on_hosts) for node in NODES} == dict.fromkeys(NODES, "")
+        assert {node: sh(node, on_hosts.format(common[node])) for node in NODES} == dict.fromkeys(NODES, "")
+        assert on("cp1", "systemctl", "is-active", "nodewise-guard") == "active"
         assert sh("cp1", in_cluster) == ""
         assert set(changed(play(role(tmp_path, "remove"))).values()) == {0}
     finally:
         # No group, variable or fact of this collection's: only the nodes, and admin rights on the control machine.
         play("playbooks/lab_access.yml")
         lines = [f"{node} ansible_host={address(node)} ansible_user=root ansible_ssh_private_key_file={ROOT}/.lab/{LAB}/id_ed25519" for node in NODES]
-        common = f"ansible_ssh_common_args='-o UserKnownHostsFile={ROOT}/.lab/{LAB}/known_hosts'"
+        options = f"ansible_ssh_common_args='-o UserKnownHostsFile={ROOT}/.lab/{LAB}/known_hosts'"
         inventory = tmp_path / "foreign.ini"
         admin = [f"reporter_admin_kubeconfig={ROOT}/.lab/{LAB}/kubeconfig", f"reporter_kubectl={ROOT}/.lab/{LAB}/kubectl", "reporter_api_host=localhost"]
-        inventory.write_text("\n".join(["localhost ansible_connection=local", "[nodes]", *lines, "[nodes:vars]", common, *admin]) + "\n")
+        inventory.write_text("\n".join(["localhost ansible_connection=local", "[nodes]", *lines, "[nodes:vars]", options, *admin]) + "\n")
         out = play(role(tmp_path, hosts="nodes"), inventory=inventory)
         assert set(changed(out).values()) == {1, 2}
         assert set(changed(play(role(tmp_path, hosts="nodes"), inventory=inventory)).values()) == {0}
