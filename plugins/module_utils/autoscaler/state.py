@@ -92,6 +92,11 @@ class State:
             if seconds is not None:
                 self.join_seconds.add(seconds)
 
+    def event_dropped(self) -> None:
+        """Count an Event that was not sent."""
+        with self.lock:
+            self.events_dropped += 1
+
     def health(self, _now: float) -> list[str]:
         """Return what is wrong."""
         with self.lock:

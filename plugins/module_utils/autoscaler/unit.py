@@ -1,0 +1,96 @@
+# Copyright: Nodewise authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The provider's systemd unit."""
+
+from __future__ import annotations
+
+STATE = "nodewise-autoscaler"
+"""Its C(StateDirectory), where its token lies."""
+
+# Since which systemd a restart's delay may grow.
+_RESTART_STEPS = 254
+
+
+def unit_text(python: str, config: str, ready_seconds: int, systemd: int) -> str:
+    """Return the unit file.
+
+    Parameters
+    ----------
+    python : str
+        Interpreter of the release.
+    config : str
+        Path of the configuration.
+    ready_seconds : int
+        Seconds after which the daemon says that it is up even if the API server has not answered yet.
+    systemd : int
+        The host's version of systemd.
+    """
+    restart = "RestartSec=1s\nRestartSteps=6\nRestartMaxDelaySec=60s" if systemd >= _RESTART_STEPS else "RestartSec=5s"
+    return f"""\
+# Managed by nodewise.cluster.
+[Unit]
+Description=The inventory's standby hosts as node groups of cluster-autoscaler
+Documentation=https://github.com/nodewise/cluster
+After=network.target
+# Never give up: the API server may be away for hours.
+StartLimitIntervalSec=0
+
+[Service]
+Type=notify
+NotifyAccess=main
+ExecStart={python} -I -m nodewise.autoscaler.main --config {config} --ready-seconds {ready_seconds}
+TimeoutStartSec={ready_seconds + 15}s
+# A request that hangs takes 5 s, and giving the Lease back another 5.
+TimeoutStopSec=15s
+# What it has begun (ssh) ends with it, so that the next leader acts alone.
+KillMode=control-group
+# It looks once a second; a round of requests to an API server that hangs may take a while.
+WatchdogSec=120s
+WatchdogSignal=SIGKILL
+Restart=always
+{restart}
+
+MemoryMax=384M
+CPUQuota=50%
+# gRPC's threads, and a thread and an ssh for each of the hosts that join or leave at once.
+TasksMax=256
+Environment=MALLOC_ARENA_MAX=2
+
+# Root owns the keys (0600) that it reads, and ssh wants a user that the host knows; it needs nothing else of root, so it has no capability.
+User=root
+StateDirectory={STATE}
+StateDirectoryMode=0700
+CapabilityBoundingSet=
+AmbientCapabilities=
+NoNewPrivileges=yes
+ProtectSystem=strict
+ProtectHome=yes
+PrivateTmp=yes
+PrivateDevices=yes
+ProtectKernelTunables=yes
+ProtectKernelModules=yes
+ProtectKernelLogs=yes
+ProtectControlGroups=yes
+ProtectClock=yes
+ProtectHostname=yes
+ProtectProc=invisible
+ProcSubset=pid
+# The manager of the container runtime, the kubelet's and etcd's files are none of its business.
+InaccessiblePaths=-/etc/kubernetes -/var/lib/kubelet -/var/lib/etcd -/run/containerd
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+MemoryDenyWriteExecute=yes
+RemoveIPC=yes
+UMask=0077
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallFilter=~@privileged @resources
+SystemCallErrorNumber=EPERM
+
+[Install]
+WantedBy=multi-user.target
+"""
