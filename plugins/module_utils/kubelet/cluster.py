@@ -75,9 +75,7 @@ def plan_cluster(kubectl: Kubectl, wanted: Mapping[str, Any]) -> ClusterPlan:
     NodewiseError
         The API server cannot be reached, or the ConfigMap is missing or unreadable.
     """
-    found = kubectl.get("configmap", NAME, f"--namespace={NAMESPACE}")
-    if found is None or KEY not in found.get("data", {}):
-        raise NodewiseError(f"{_PLACE} with the key {KEY!r} is missing.", "kubeadm init phase upload-config kubelet --config <file> on the control plane")
+    found = _read(kubectl)
     live = load(found["data"][KEY], _PLACE)
     noted = found["metadata"].get("annotations", {}).get(ANNOTATION, "{}")
     try:
@@ -87,6 +85,17 @@ def plan_cluster(kubectl: Kubectl, wanted: Mapping[str, Any]) -> ClusterPlan:
     base = _kubeadm_defaults(kubectl) if KUBEADM_SETS & (last.keys() - wanted.keys()) else {}
     merged = merge(live, last, wanted, base)
     return ClusterPlan(live, merged, dict(wanted), noted == _note(wanted), found["metadata"]["resourceVersion"])
+
+
+def read_kubelet_config(kubectl: Kubectl) -> dict[str, Any]:
+    """Return the KubeletConfiguration with which nodes join.
+
+    Raises
+    ------
+    NodewiseError
+        The API server cannot be reached, or the ConfigMap is missing or unreadable.
+    """
+    return load(_read(kubectl)["data"][KEY], _PLACE)
 
 
 def apply_cluster(kubectl: Kubectl, plan: ClusterPlan) -> None:
@@ -105,6 +114,13 @@ def apply_cluster(kubectl: Kubectl, plan: ClusterPlan) -> None:
         "annotations": {ANNOTATION: _note(plan.wanted)},
     }
     kubectl.apply([{"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {KEY: dump(plan.merged)}}])
+
+
+def _read(kubectl: Kubectl) -> dict[str, Any]:
+    found = kubectl.get("configmap", NAME, f"--namespace={NAMESPACE}")
+    if found is None or KEY not in found.get("data", {}):
+        raise NodewiseError(f"{_PLACE} with the key {KEY!r} is missing.", "kubeadm init phase upload-config kubelet --config <file> on the control plane")
+    return found
 
 
 def _note(wanted: Mapping[str, Any]) -> str:
