@@ -31,6 +31,8 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "coredns_version": {"type": "str", "default": ""},
     "pause_version": {"type": "str", "default": ""},
     "metrics_server_version": {"type": "str", "default": ""},
+    "prometheus_operator_version": {"type": "str", "default": ""},
+    "prometheus_version": {"type": "str", "default": ""},
     "cni_plugins": {"type": "list", "elements": "str", "required": True},
     "calico_manifest": {"type": "str", "default": "calico-vxlan"},
     "official_urls": {"type": "dict", "default": {}},

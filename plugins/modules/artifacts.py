@@ -101,6 +101,16 @@ options:
       - Version of metrics-server; empty for none.
     type: str
     default: ""
+  prometheus_operator_version:
+    description:
+      - Version of Prometheus Operator, with its kinds; empty for none.
+    type: str
+    default: ""
+  prometheus_version:
+    description:
+      - Version of Prometheus; empty for none.
+    type: str
+    default: ""
   cni_plugins:
     description:
       - Names of the reference CNI plugins to install.

@@ -11,7 +11,16 @@ from dataclasses import dataclass
 from ..errors import NodewiseError
 
 ARCHITECTURES = ("amd64", "arm64")
+# Versions that may be empty because that part is not wanted.
+OPTIONAL = ("metrics_server", "prometheus_operator", "prometheus")
+
 CALICO_MANIFESTS = ("calico-vxlan", "calico")
+
+MANIFESTS = "/var/lib/nodewise/manifests"
+"""Where manifests land on a control-plane host."""
+OPERATOR_CRDS = "prometheus-operator-crds"
+OPERATOR_KINDS = ("podmonitors", "probes", "prometheuses", "prometheusrules", "scrapeconfigs", "servicemonitors")
+"""The kinds without which Prometheus Operator does not run a Prometheus, a file each in C(example/prometheus-operator-crd)."""
 
 # Images that kubeadm wants beside its own, per Kubernetes minor version: etcd, CoreDNS, pause.
 # Source: `kubeadm config images list` of 1.34.4, 1.35.4, 1.36.3 and 1.37.2. Patch releases may move them,
@@ -34,7 +43,7 @@ class Versions:
         Releases.
     etcd, coredns, pause : str
         Image tags (CoreDNS without its ``v``); empty for those that kubeadm wants.
-    metrics_server : str
+    metrics_server, prometheus_operator, prometheus : str
         Release; empty for none.
     """
 
@@ -48,6 +57,8 @@ class Versions:
     coredns: str = ""
     pause: str = ""
     metrics_server: str = ""
+    prometheus_operator: str = ""
+    prometheus: str = ""
 
 
 @dataclass(frozen=True)
@@ -131,7 +142,7 @@ def validate(versions: Versions, architectures: list[str], cni_plugins: list[str
         A value is not valid; the message names its variable.
     """
     for name, value in vars(versions).items():
-        if not (value or name in ("etcd", "coredns", "pause", "metrics_server")) or not re.fullmatch(r"(\d+(\.\d+)+(-[0-9A-Za-z.]+)?)?", value):
+        if not (value or name in ("etcd", "coredns", "pause", *OPTIONAL)) or not re.fullmatch(r"(\d+(\.\d+)+(-[0-9A-Za-z.]+)?)?", value):
             raise NodewiseError(f"artifacts_{name}_version is {value!r}, which is not a version.", "write it as 1.37.2, in quotes and without a leading v.")
     for arch in architectures:
         if arch not in ARCHITECTURES:
@@ -185,9 +196,18 @@ def catalogue(versions: Versions, architectures: list[str], cni_plugins: list[st
         ("pause", pause, "all", f"registry.k8s.io/pause:{pause}"),
         *((f"calico-{part}", calico, "all", f"docker.io/calico/{part}:v{calico}") for part in ("cni", "node", "kube-controllers")),
     ]
+    if versions.prometheus_operator:
+        images += [
+            (name, versions.prometheus_operator, "all", f"quay.io/prometheus-operator/{name}:v{versions.prometheus_operator}")
+            for name in ("prometheus-operator", "prometheus-config-reloader")
+        ]
+    if versions.prometheus:
+        images.append(("prometheus", versions.prometheus, "all", f"quay.io/prometheus/prometheus:v{versions.prometheus}"))
     if versions.metrics_server:
         images.append(("metrics-server", versions.metrics_server, "all", f"registry.k8s.io/metrics-server/metrics-server:v{versions.metrics_server}"))
-    items = [Item(calico_manifest, "manifest", calico, "", "control_plane", dest="/var/lib/nodewise/manifests/calico.yaml")]
+    items = [Item(calico_manifest, "manifest", calico, "", "control_plane", dest=f"{MANIFESTS}/calico.yaml")]
+    if versions.prometheus_operator:
+        items.append(Item(OPERATOR_CRDS, "manifest", versions.prometheus_operator, "", "control_plane", dest=f"{MANIFESTS}/{OPERATOR_CRDS}.yaml"))
     for arch in architectures:
         items.append(kubeadm_item(kubernetes, arch))
         items += [Item(name, "bin", version, arch, nodes, dest=f"{folder}/{name}") for name, version, nodes, folder in binaries]

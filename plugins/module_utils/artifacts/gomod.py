@@ -17,7 +17,7 @@ from pathlib import Path
 from ..errors import NodewiseError
 from ..process import run
 from . import oci
-from .catalogue import Item
+from .catalogue import OPERATOR_CRDS, OPERATOR_KINDS, Item
 from .golang import GoBuilder, GoCommand, GoModule, c_compiler
 from .store import file_lock
 
@@ -54,6 +54,8 @@ DEBIAN_REMOVED = (
     *(f"usr/lib/*-linux-gnu/{name}" for name in ("perl", "gconv")),
     "var/lib/dpkg/info",
 )
+
+PROMETHEUS_VERSION = "github.com/prometheus/common/version.Version"
 
 CAP_NET_BIND_SERVICE = 1 << 10
 
@@ -123,6 +125,25 @@ def _etcd(tag: str) -> GoCommand:
 def _coredns(version: str) -> GoCommand:
     path = "github.com/coredns/coredns"
     return GoCommand(GoModule(path, f"v{version}"), path, (f"-X {path}/coremain.GitCommit=unknown",))
+
+
+PROMETHEUS_OPERATOR = "github.com/prometheus-operator/prometheus-operator"
+
+
+def _prometheus_operator(version: str, name: str) -> GoCommand:
+    return GoCommand(GoModule(PROMETHEUS_OPERATOR, f"v{version}"), f"{PROMETHEUS_OPERATOR}/cmd/{name}", (f"-X {PROMETHEUS_VERSION}={version}",))
+
+
+def _prometheus(version: str) -> GoCommand:
+    path = "github.com/prometheus/prometheus"
+    try:
+        major, minor, patch = (int(part) for part in version.split("."))
+    except ValueError:
+        raise NodewiseError(f"Prometheus {version} is no release that can be built.", "set artifacts_prometheus_version to one such as 3.16.0.") from None
+    # Its Go module is v0: Prometheus 3.16.0 is v0.316.0. The module lacks the web interface's built files. Of the service
+    # discoveries only Kubernetes' is linked (files and static targets always are); those of all clouds make three quarters of the program.
+    tags = ("netgo", "remove_all_sd", "enable_kubernetes_sd")
+    return GoCommand(GoModule(path, f"v0.{major}{minor:02}.{patch}"), f"{path}/cmd/prometheus", (f"-X {PROMETHEUS_VERSION}={version}",), tags)
 
 
 def _metrics_server(version: str) -> GoCommand:
@@ -196,12 +217,19 @@ class GomodSource:
         target.unlink(missing_ok=True)
         builder = GoBuilder(self.work / "modules", item.arch or "amd64")
         if item.kind == "manifest":
-            shutil.copyfile(builder.directory(calico_module(item.version)) / "manifests" / f"{item.name}.yaml", target)
+            self._manifest(item, builder, target)
         elif item.kind == "bin":
             builder.build(self._command(item), target)
         else:
             with tempfile.TemporaryDirectory(dir=self.work, prefix="image-") as folder:
                 self._image(item, builder, Path(folder), target)
+
+    def _manifest(self, item: Item, builder: GoBuilder, target: Path) -> None:
+        if item.name == OPERATOR_CRDS:
+            folder = builder.directory(GoModule(PROMETHEUS_OPERATOR, f"v{item.version}")) / "example" / "prometheus-operator-crd"
+            target.write_text("".join((folder / f"monitoring.coreos.com_{kind}.yaml").read_text() for kind in OPERATOR_KINDS))
+        else:
+            shutil.copyfile(builder.directory(calico_module(item.version)) / "manifests" / f"{item.name}.yaml", target)
 
     def _command(self, item: Item) -> GoCommand:
         version = item.version
@@ -243,6 +271,13 @@ class GomodSource:
             # Not root, so it may bind port 53 only by the file's own capability.
             entry = oci.Entry("coredns", program(_coredns(version)), capability=CAP_NET_BIND_SERVICE)
             write([entry], oci.Process(("/coredns",), user="65532:65532"))
+        elif item.name == "prometheus-operator":
+            write([oci.Entry("bin/operator", program(_prometheus_operator(version, "operator")))], oci.Process(("/bin/operator",), user="65534"))
+        elif item.name == "prometheus-config-reloader":
+            entry = oci.Entry(f"bin/{item.name}", program(_prometheus_operator(version, item.name)))
+            write([entry], oci.Process((f"/bin/{item.name}",), user="65534"))
+        elif item.name == "prometheus":
+            write([oci.Entry("bin/prometheus", program(_prometheus(version))), temporary], oci.Process(("/bin/prometheus",), user="65534"))
         elif item.name == "metrics-server":
             write([oci.Entry("metrics-server", program(_metrics_server(version)))], oci.Process(("/metrics-server",), user="65534"))
         elif item.name == "pause":

@@ -15,7 +15,7 @@ from ansible.module_utils.urls import open_url
 
 from ..errors import NodewiseError
 from ..process import run
-from .catalogue import Item
+from .catalogue import OPERATOR_CRDS, OPERATOR_KINDS, Item
 from .http import fetch_url, read_url
 from .store import file_lock, parse_sums
 from .tar import member_stream
@@ -92,6 +92,8 @@ class OfficialSource:
         arch, version, github = item.arch, item.version, self.urls["github"]
         if item.kind == "image":
             self._image(item, target)
+        elif item.name == OPERATOR_CRDS:
+            self._operator_crds(item, target)
         elif item.kind == "manifest":
             fetch_url(f"{self.urls['github_raw']}/projectcalico/calico/v{version}/manifests/{item.name}.yaml", target)
         elif item.name in ("kubeadm", "kubelet", "kubectl"):
@@ -112,6 +114,11 @@ class OfficialSource:
         else:
             url = f"{github}/containernetworking/plugins/releases/download/v{version}/cni-plugins-linux-{arch}-v{version}.tgz"
             self._member(url, f"{url}.sha256", item.name, target)
+
+    def _operator_crds(self, item: Item, target: Path) -> None:
+        """Join the kinds that are needed; their repository publishes no checksums, as Calico's for its manifests."""
+        folder = f"{self.urls['github_raw']}/prometheus-operator/prometheus-operator/v{item.version}/example/prometheus-operator-crd"
+        target.write_text("".join(read_url(f"{folder}/monitoring.coreos.com_{kind}.yaml") for kind in OPERATOR_KINDS))
 
     def _sum(self, url: str, name: str) -> str:
         """Return the digest of a file from a checksum page, which is a bare digest or lines of sha256sum."""

@@ -84,3 +84,15 @@ def test_other_wrong_values_are_refused(kit: Any, architectures: list[str], plug
 def test_no_metrics_server_without_a_version(kit: Any) -> None:
     items = catalogue(replace(kit.VERSIONS, metrics_server=""), ["amd64"], kit.PLUGINS, "calico-vxlan")
     assert "metrics-server" not in {item.name for item in items}
+
+
+def test_monitoring_only_where_it_is_wanted(kit: Any) -> None:
+    assert not [item for item in kit.items() if "prometheus" in item.name]
+    versions = replace(kit.VERSIONS, prometheus_operator="0.85.0", prometheus="3.16.0")
+    found = {item.image or item.dest for item in catalogue(versions, ["amd64"], kit.PLUGINS, "calico-vxlan") if "prometheus" in item.name}
+    assert found == {
+        "quay.io/prometheus-operator/prometheus-operator:v0.85.0",
+        "quay.io/prometheus-operator/prometheus-config-reloader:v0.85.0",
+        "quay.io/prometheus/prometheus:v3.16.0",
+        "/var/lib/nodewise/manifests/prometheus-operator-crds.yaml",
+    }

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.nodewise.cluster.plugins.module_utils.artifacts.catalogue import Item
+from ansible_collections.nodewise.cluster.plugins.module_utils.artifacts.catalogue import OPERATOR_CRDS, OPERATOR_KINDS, Item
 from ansible_collections.nodewise.cluster.plugins.module_utils.artifacts.golang import GoModule, c_compiler, go_mod
 from ansible_collections.nodewise.cluster.plugins.module_utils.artifacts.gomod import CALICO_MODULES, GomodSource
 from ansible_collections.nodewise.cluster.plugins.module_utils.errors import NodewiseError
@@ -177,3 +177,34 @@ def test_what_mmdebstrap_says_is_passed_on(source: GomodSource, kit: Any, tmp_pa
 
 def test_the_lab_has_a_calico() -> None:
     assert "3.28.5" in CALICO_MODULES
+
+
+@pytest.mark.parametrize(
+    ("name", "package", "module"),
+    [
+        ("prometheus-operator", "github.com/prometheus-operator/prometheus-operator/cmd/operator", "prometheus-operator@v0.85.0"),
+        ("prometheus-config-reloader", "github.com/prometheus-operator/prometheus-operator/cmd/prometheus-config-reloader", "prometheus-operator@v0.85.0"),
+        ("prometheus", "github.com/prometheus/prometheus/cmd/prometheus", "prometheus/prometheus@v0.316.0"),
+    ],
+)
+def test_monitoring_is_compiled(go: Path, source: GomodSource, tmp_path: Path, name: str, package: str, module: str) -> None:
+    version = "3.16.0" if name == "prometheus" else "0.85.0"
+    source.fetch(Item(name, "image", version, "amd64", "all", image=f"quay.io/x/{name}:v{version}"), tmp_path / "file")
+    assert module in go.read_text()
+    built = next(line for line in go.read_text().splitlines() if " build " in line)
+    assert built.endswith(f" {package}")
+    assert f"common/version.Version={version}" in built
+
+
+def test_a_prometheus_that_is_no_release(go: Path, source: GomodSource, tmp_path: Path) -> None:
+    with pytest.raises(NodewiseError, match="Prometheus 3.16 is no release that can be built"):
+        source.fetch(Item("prometheus", "image", "3.16", "amd64", "all", image="x"), tmp_path / "file")
+
+
+def test_the_kinds_of_prometheus_operator_are_joined(go: Path, source: GomodSource, tmp_path: Path) -> None:
+    folder = tmp_path / "module" / "example" / "prometheus-operator-crd"
+    folder.mkdir(parents=True)
+    for kind in OPERATOR_KINDS:
+        (folder / f"monitoring.coreos.com_{kind}.yaml").write_text(f"---\nkind: {kind}\n")
+    source.fetch(Item(OPERATOR_CRDS, "manifest", "0.85.0", "", "control_plane"), tmp_path / "file")
+    assert (tmp_path / "file").read_text().split() == [word for kind in OPERATOR_KINDS for word in ("---", "kind:", kind)]

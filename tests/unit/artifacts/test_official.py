@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.nodewise.cluster.plugins.module_utils.artifacts.catalogue import OPERATOR_CRDS, OPERATOR_KINDS, Item
 from ansible_collections.nodewise.cluster.plugins.module_utils.artifacts.official import OfficialSource, reachable
 from ansible_collections.nodewise.cluster.plugins.module_utils.errors import NodewiseError
 
@@ -162,3 +163,15 @@ def test_a_misspelt_server(tmp_path: Path) -> None:
 def test_a_server_that_answers_anything_is_reachable(web: Any, nowhere: str) -> None:
     assert reachable(web.url)
     assert not reachable(nowhere)
+
+
+def test_the_kinds_of_prometheus_operator_are_joined(source: OfficialSource, web: Any, tmp_path: Path) -> None:
+    for kind in OPERATOR_KINDS:
+        path = f"/raw/prometheus-operator/prometheus-operator/v0.85.0/example/prometheus-operator-crd/monitoring.coreos.com_{kind}.yaml"
+        web.files[path] = f"---\nkind: {kind}\n".encode()
+    item = Item(OPERATOR_CRDS, "manifest", "0.85.0", "", "control_plane")
+    source.fetch(item, tmp_path / "file")
+    assert (tmp_path / "file").read_text().split() == [word for kind in OPERATOR_KINDS for word in ("---", "kind:", kind)]
+    del web.files[path]
+    with pytest.raises(NodewiseError, match="servicemonitors.yaml"):
+        source.fetch(item, tmp_path / "file")
