@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The guard's entry point: C(python -m nodewise.guard.main --config /etc/nodewise/guard.json).
 
-Two threads watch, one keeps the Lease; this one decides and writes, once a second. Guards that do not lead watch as well, so
+Three threads watch, one keeps the Lease; this one decides and writes, once a second. Guards that do not lead watch as well, so
 the next leader acts at once.
 """
 
@@ -30,6 +30,8 @@ from ..report.schema import PATH as REPORTS
 from ..reporter.journal import log_to_journal
 from ..reporter.metrics import serve
 from ..reporter.notify import Notifier
+from ..serving.approve import PATH as CERTIFICATE_REQUESTS
+from .certificates import Certificates, Waiting, waiting
 from .config import PATH, Config, read_config
 from .decide import Decision, decide
 from .manifests import NAME
@@ -47,7 +49,7 @@ _TICK = 1.0
 # Seconds that one request may take; a list's page is the longest.
 _REQUEST = 10.0
 # Objects in one page: a Node is up to 20 KB, a report 2.6 KB, and Python takes several times that while it reads a page.
-_NODE_PAGE, _REPORT_PAGE = 50, 250
+_NODE_PAGE, _REPORT_PAGE, _REQUEST_PAGE = 50, 250, 100
 
 
 def import_all() -> None:
@@ -118,9 +120,21 @@ class Guard:
             self._clock,
             lambda why: self._state.watch_ended("reports", why),
         )
+        self._requests: Store[Waiting] = Store()
+        self._certificates = Certificates(ApiClient(kubeconfig, _REQUEST / 2), self._requests, self._clock, self._state.approved)
+        requests = Watcher(
+            ApiClient(kubeconfig, _REQUEST),
+            CERTIFICATE_REQUESTS,
+            _REQUEST_PAGE,
+            waiting,
+            self._requests,
+            self._clock,
+            lambda why: self._state.watch_ended("certificate requests", why),
+        )
         self._threads = [
             threading.Thread(target=nodes.run, name="nodes", daemon=True),
             threading.Thread(target=reports.run, name="reports", daemon=True),
+            threading.Thread(target=requests.run, name="requests", daemon=True),
             threading.Thread(target=self._elect, name="lease", daemon=True),
         ]
         addresses = config.metrics_address, config.metrics_tls_address
@@ -158,10 +172,14 @@ class Guard:
                 self._state.decided_at = time.monotonic()
             self._state.leading, self._state.skew = leading, self._clock.skew
             self._state.nodes, self._state.reports = len(nodes), len(reports)
+            self._state.certificate_requests = len(self._requests.all())
             unwatched = "" if since is not None else self._nodes.failure or self._reports.failure or "the API server has not answered yet"
-            self._state.failure = self._elector.failure or unwatched
+            unasked = self._requests.failure if self._requests.since is None else ""
+            self._state.failure = self._elector.failure or unwatched or unasked
         if self._token is not None and not self._elector.failure:
             self._token.look(time.monotonic())
+        if leading:
+            self._certificates.look()
         if not leading or since is None:
             return
         if self._settings.dry_run:

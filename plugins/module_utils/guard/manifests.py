@@ -12,12 +12,14 @@ from typing import Any
 
 from ..report import schema
 from ..report.manifests import NAMESPACE
+from ..serving.judge import CONFIG_MAP, SIGNER
 from .model import CONDITION_TYPE, TAINT_KEY
 
 NAME = "nodewise-guard"
 """Name of all of them, of the ServiceAccount and of the Lease."""
 USER = f"system:serviceaccount:{NAMESPACE}:{NAME}"
 _RBAC = "rbac.authorization.k8s.io"
+_CERTIFICATES = "certificates.k8s.io"
 _ADMISSION = "admissionregistration.k8s.io/v1"
 _LABELS = {"app.kubernetes.io/name": NAME, "app.kubernetes.io/part-of": "nodewise"}
 _SUBJECTS = [{"kind": "ServiceAccount", "name": NAME, "namespace": NAMESPACE}]
@@ -29,7 +31,10 @@ def cluster_objects() -> list[dict[str, Any]]:
 
 
 def access() -> list[dict[str, Any]]:
-    """Return the identity and its rights: read Nodes and NodeReports, patch Nodes, keep one Lease, write Events, renew its own token."""
+    """Return the identity and its rights.
+
+    Read Nodes and NodeReports, patch Nodes, keep one Lease, write Events, renew its own token, approve kubelets' serving certificates.
+    """
     return [
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": _metadata(NAMESPACE), "automountServiceAccountToken": False},
         *_grant(
@@ -38,6 +43,10 @@ def access() -> list[dict[str, Any]]:
                 {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "list", "watch", "patch"]},
                 {"apiGroups": [""], "resources": ["nodes/status"], "verbs": ["patch"]},
                 {"apiGroups": [schema.GROUP], "resources": [schema.PLURAL], "verbs": ["get", "list", "watch"]},
+                {"apiGroups": [_CERTIFICATES], "resources": ["certificatesigningrequests"], "verbs": ["get", "list", "watch"]},
+                {"apiGroups": [_CERTIFICATES], "resources": ["certificatesigningrequests/approval"], "verbs": ["update"]},
+                # Only for this signer does the API server take its approvals.
+                {"apiGroups": [_CERTIFICATES], "resources": ["signers"], "resourceNames": [SIGNER], "verbs": ["approve"]},
             ],
         ),
         *_grant(
@@ -47,6 +56,7 @@ def access() -> list[dict[str, Any]]:
                 {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"]},
                 {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "resourceNames": [NAME], "verbs": ["get", "update"]},
                 {"apiGroups": [""], "resources": ["serviceaccounts/token"], "resourceNames": [NAME], "verbs": ["create"]},
+                {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": [CONFIG_MAP], "verbs": ["get"]},
             ],
         ),
         # Events of objects without a namespace lie in this one.

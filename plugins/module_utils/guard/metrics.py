@@ -48,6 +48,7 @@ class Collector:
             yield from gauge("nodes", "Nodes that are known.", state.nodes)
             yield from gauge("node_reports", "NodeReports that are known.", state.reports)
             yield from gauge("clock_skew_seconds", "How far the host's clock is ahead of the API server's.", state.skew)
+            yield from gauge("certificate_requests", "Kubelets' requests for serving certificates that nobody has decided about.", state.certificate_requests)
             if state.leading:
                 outcome = state.outcome
                 yield from gauges("tainted_nodes", "Nodes that are tainted, or shall be, by cause.", "cause", outcome.tainted)
@@ -70,3 +71,4 @@ class Collector:
                 watches.add_metric([kind, why], count)
             yield watches
             yield CounterMetricFamily(f"{PREFIX}_events_dropped", "Events that were not sent.", value=state.events_dropped)
+            yield CounterMetricFamily(f"{PREFIX}_certificates_approved", "Kubelets' serving certificates approved.", value=state.certificates_approved)

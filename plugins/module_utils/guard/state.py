@@ -42,6 +42,10 @@ class State:
         Watches that have ended, by kind and why.
     events_dropped : int
         Events that were not sent.
+    certificate_requests : int
+        Requests of kubelets for a serving certificate about which nobody has decided.
+    certificates_approved : int
+        Those that this guard has approved.
     skew : float or None
         Seconds that the host's clock is ahead of the API server's.
     failure : str
@@ -59,6 +63,8 @@ class State:
     writes: Counter[tuple[str, str]] = field(default_factory=Counter)
     watches: Counter[tuple[str, str]] = field(default_factory=Counter)
     events_dropped: int = 0
+    certificate_requests: int = 0
+    certificates_approved: int = 0
     skew: float | None = None
     failure: str = ""
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -82,6 +88,11 @@ class State:
         """Count an Event that was not sent."""
         with self.lock:
             self.events_dropped += 1
+
+    def approved(self, certificates: int) -> None:
+        """Count approved requests."""
+        with self.lock:
+            self.certificates_approved += certificates
 
     def watch_ended(self, kind: str, why: str) -> None:
         """Count the end of a watch."""

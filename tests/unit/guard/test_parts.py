@@ -390,7 +390,11 @@ def test_the_rights_are_narrow() -> None:
     rules = [rule for one in cluster_objects() for rule in one.get("rules", [])]
     verbs = {(resource, verb) for rule in rules for resource in rule["resources"] for verb in rule["verbs"]}
     assert not [one for one in verbs if one[1] in ("*", "delete", "deletecollection", "impersonate", "escalate", "bind")]
-    assert {resource for resource, _verb in verbs} == {"nodes", "nodes/status", "nodereports", "leases", "serviceaccounts/token", "events"}
+    certificates = {"certificatesigningrequests", "certificatesigningrequests/approval", "signers", "configmaps"}
+    assert {resource for resource, _verb in verbs} == {"nodes", "nodes/status", "nodereports", "leases", "serviceaccounts/token", "events", *certificates}
+    named = {resource: rule.get("resourceNames") for rule in rules for resource in rule["resources"]}
+    assert (named["signers"], named["configmaps"]) == (["kubernetes.io/kubelet-serving"], ["nodewise-kubelet-addresses"])
+    assert ("signers", "approve") in verbs and ("certificatesigningrequests", "create") not in verbs
     assert all(rule.get("resourceNames") == ["nodewise-guard"] for rule in rules if rule["resources"] == ["serviceaccounts/token"])
 
 

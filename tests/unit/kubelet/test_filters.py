@@ -46,4 +46,4 @@ def test_the_role_passes_every_variable_to_the_filter(collection_root: Path) -> 
     for name, template in passed.items():
         assert template == f"{{{{ kubelet_{name} }}}}" or template.startswith(f"{{{{ kubelet_{name} | default("), name
     specified = yaml.safe_load((role / "meta" / "argument_specs.yml").read_text())["argument_specs"]["config"]["options"]
-    assert set(specified) - {f"kubelet_{name}" for name in passed} == {"kubelet_node_name", "kubelet_restart_timeout"}
+    assert set(specified) - {f"kubelet_{name}" for name in passed} == {"kubelet_node_name", "kubelet_restart_timeout", "kubelet_serving_timeout"}
