@@ -1,0 +1,173 @@
+# Copyright: Nodewise authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bring metrics-server into the cluster and see that numbers come, or remove it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import NodewiseError
+from ..kube.kubectl import Kubectl
+from . import certificate
+from .manifests import API_SERVICE, NAME, NAMESPACE, PART_OF, SECRET, Certificate, Settings, budget, certificate_of, cluster_objects
+
+_NODES = "/apis/metrics.k8s.io/v1beta1/nodes"
+# Seconds between two looks at the figures, which cannot be watched.
+_PAUSE = 1.0
+
+
+@dataclass
+class Outcome:
+    """What was done.
+
+    Parameters
+    ----------
+    actions : list of str
+        In order; in check mode what would be.
+    diff : str
+        What changes in the cluster; secrets are not in it.
+    nodes : list of str
+        Nodes of which there are figures.
+    """
+
+    actions: list[str] = field(default_factory=list)
+    diff: str = ""
+    nodes: list[str] = field(default_factory=list)
+
+
+def ensure_present(kubectl: Kubectl, settings: Settings, timeout: float, check_mode: bool) -> Outcome:
+    """Apply the objects, and wait until the API is available and has figures of every node that is Ready.
+
+    Raises
+    ------
+    NodewiseError
+        Another metrics-server is there, the API server refuses something, or there are no figures in time.
+    """
+    outcome = Outcome()
+    # Whatever its certificate, these are the objects.
+    found = _existing(kubectl, [*cluster_objects(settings, Certificate("", "")), *budget(_several(settings))])
+    foreign = [_name(one) for one in found if not _ours(one)]
+    if foreign:
+        raise NodewiseError(
+            f"There is another metrics-server in the cluster: {', '.join(foreign)}.",
+            "remove it (with the tool that installed it), or set metrics_server_state to absent to keep it",
+        )
+    current = _certificate(found, outcome)
+    wanted = cluster_objects(settings, current)
+    outcome.diff = kubectl.diff(wanted)
+    if outcome.diff:
+        outcome.actions.append("apply metrics-server's objects")
+    surplus = {_name(one) for one in budget(_several(settings))} - {_name(one) for one in wanted}
+    outcome.actions += [f"remove {_name(one)}" for one in found if _name(one) in surplus]
+    if check_mode:
+        return outcome
+    if outcome.diff:
+        kubectl.apply(wanted)
+    _delete(kubectl, [one for one in found if _name(one) in surplus])
+    outcome.nodes = _wait(kubectl, timeout)
+    return outcome
+
+
+def ensure_absent(kubectl: Kubectl, check_mode: bool) -> Outcome:
+    """Remove what :func:`ensure_present` makes; an object that others made under the same name stays.
+
+    Raises
+    ------
+    NodewiseError
+        The API server refuses.
+    """
+    settings = _several(Settings("none"))
+    found = [one for one in _existing(kubectl, cluster_objects(settings, Certificate("", ""))) if _ours(one)]
+    # The APIService first: as long as it is there without its server, each discovery fails.
+    found.reverse()
+    if not check_mode:
+        _delete(kubectl, found)
+    return Outcome([f"remove {_name(one)}" for one in found])
+
+
+def _several(settings: Settings) -> Settings:
+    """Return settings with which there is every object that can be there."""
+    return Settings(settings.image, max(settings.replicas, 2))
+
+
+def _certificate(found: list[dict[str, Any]], outcome: Outcome) -> Certificate:
+    secret = next((one for one in found if one["kind"] == "Secret" and one["metadata"]["name"] == SECRET), None)
+    current = None if secret is None else certificate_of(secret)
+    why = "there is none" if current is None else certificate.flaw(current)
+    if current is not None and not why:
+        return current
+    outcome.actions.append(f"make its certificate ({why})")
+    return certificate.make("" if current is None else current.certificate)
+
+
+def _existing(kubectl: Kubectl, objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return those of the objects that are there, in the order of the objects."""
+    bare = [{"apiVersion": one["apiVersion"], "kind": one["kind"], "metadata": one["metadata"]} for one in objects]
+    listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": bare})
+    _code, out, _err = kubectl.run(["get", "-f", "-", "-o", "json", "--ignore-not-found"], stdin=listed)
+    answer = json.loads(out) if out.strip() else {"items": []}
+    there = {_name(one): one for one in answer.get("items", [answer])}
+    return [there[_name(one)] for one in objects if _name(one) in there]
+
+
+def _delete(kubectl: Kubectl, objects: list[dict[str, Any]]) -> None:
+    for one in objects:
+        within = [f"--namespace={one['metadata']['namespace']}"] if "namespace" in one["metadata"] else []
+        kind = f"{one['kind']}.{one['apiVersion'].rpartition('/')[0]}".rstrip(".").lower()
+        kubectl.run(["delete", kind, one["metadata"]["name"], *within, "--ignore-not-found", "--cascade=foreground", "--wait=true"])
+
+
+def _name(one: Mapping[str, Any]) -> str:
+    return f"{one['kind']} {one['metadata']['name']}"
+
+
+def _ours(one: Mapping[str, Any]) -> bool:
+    return bool((one["metadata"].get("labels") or {}).get(PART_OF[0]) == PART_OF[1])
+
+
+def _wait(kubectl: Kubectl, timeout: float, clock: Callable[[], float] = time.monotonic) -> list[str]:
+    """Return the nodes with figures, once the API has some of each node that is Ready."""
+    deadline = clock() + timeout
+
+    def left() -> float:
+        return max(deadline - clock(), 1.0)
+
+    for waited in (
+        ["rollout", "status", f"deployment/{NAME}", f"--namespace={NAMESPACE}"],
+        ["wait", "--for=condition=Available", f"apiservice/{API_SERVICE}"],
+    ):
+        code, out, err = kubectl.run([*waited, f"--timeout={left():.0f}s"], ok=(0, 1), timeout=left() + 30)
+        if code:
+            raise _failure(kubectl, (err or out).strip(), timeout)
+    while True:
+        missing, found = _figures(kubectl)
+        if not missing:
+            return found
+        if clock() >= deadline:
+            raise _failure(kubectl, f"no figures of {', '.join(missing)}", timeout)
+        time.sleep(_PAUSE)
+
+
+def _figures(kubectl: Kubectl) -> tuple[list[str], list[str]]:
+    """Return the nodes that are Ready and have no figures, and those that have; if the API does not answer, it has none."""
+    code, out, _err = kubectl.run(["get", "--raw", _NODES], ok=(0, 1))
+    found = sorted(one["metadata"]["name"] for one in json.loads(out)["items"]) if code == 0 else []
+    ready = '{range .items[*]}{.metadata.name}{"\\t"}{.status.conditions[?(@.type=="Ready")].status}{"\\n"}{end}'
+    _code, out, _err = kubectl.run(["get", "nodes", f"--output=jsonpath={ready}"])
+    nodes = [name for name, _tab, status in (line.partition("\t") for line in out.splitlines()) if status == "True"]
+    return [name for name in nodes if name not in found], found
+
+
+def _failure(kubectl: Kubectl, what: str, timeout: float) -> NodewiseError:
+    """Return an error that says what the APIService and the pods say."""
+    lines = [f"metrics-server does not work after {timeout:.0f} s: {what}."]
+    service = kubectl.get("apiservice", API_SERVICE) or {}
+    lines += [f"APIService: {one.get('reason')}: {one.get('message')}" for one in service.get("status", {}).get("conditions") or ()]
+    _code, out, err = kubectl.run(["logs", f"deployment/{NAME}", f"--namespace={NAMESPACE}", "--tail=8"], ok=(0, 1))
+    lines.append(f"Its last log lines:\n{(out or err).strip()}")
+    return NodewiseError("\n".join(lines), f"see 'kubectl --namespace {NAMESPACE} describe pods --selector app.kubernetes.io/name={NAME}'")

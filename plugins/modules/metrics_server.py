@@ -1,0 +1,169 @@
+#!/usr/bin/python
+# Copyright: Nodewise authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: metrics_server
+short_description: The metrics API, for kubectl top and for autoscalers of pods
+version_added: 1.0.0
+description:
+  - Runs metrics-server in C(kube-system), and makes it the server of C(v1beta1.metrics.k8s.io).
+  - It verifies the kubelets' certificates with the cluster's authority, so the kubelets must have some of it
+    (M(nodewise.cluster.kubelet_serving_certificates)); and the API server verifies its, which this module makes with the host's C(openssl) and renews.
+  - Waits until the API is available and has figures of every node that is Ready.
+  - Another metrics-server that is there already is refused, not taken over.
+  - Runs on a control-plane host. The image must be on the nodes, or a registry that they reach.
+extends_documentation_fragment:
+  - nodewise.cluster._attributes
+options:
+  state:
+    description:
+      - V(absent) removes exactly what V(present) makes.
+    type: str
+    choices: [present, absent]
+    default: present
+  image:
+    description:
+      - Full name of the image. Required with O(state=present).
+    type: str
+  replicas:
+    description:
+      - Pods; with more than one they are spread over nodes, and a PodDisruptionBudget keeps all but one.
+    type: int
+    default: 1
+  cpu_request:
+    description:
+      - CPU that one requests. For more than 100 nodes about 1m for each.
+    type: str
+    default: 100m
+  memory_request:
+    description:
+      - Memory that one requests. For more than 100 nodes about 2Mi for each.
+    type: str
+    default: 200Mi
+  resolution:
+    description:
+      - Seconds between two rounds over the kubelets; not less than 10, since kubelets measure no more often.
+    type: int
+    default: 15
+  kubeconfig:
+    description:
+      - Kubeconfig with admin rights, on the host.
+    type: path
+    default: /etc/kubernetes/admin.conf
+  kubectl:
+    description:
+      - The C(kubectl), a path, or a name that is found in C(PATH).
+    type: str
+    default: kubectl
+  timeout:
+    description:
+      - Seconds in which there have to be figures.
+    type: int
+    default: 180
+author:
+  - Nodewise authors (@nodewise)
+"""
+
+EXAMPLES = r"""
+- name: Serve the metrics API
+  nodewise.cluster.metrics_server:
+    image: registry.k8s.io/metrics-server/metrics-server:v0.8.0
+
+- name: Remove it
+  nodewise.cluster.metrics_server:
+    state: absent
+"""
+
+RETURN = r"""
+actions:
+  description: What was done, or in check mode would be, in order.
+  returned: success
+  type: list
+  elements: str
+  sample: ["make its certificate (there is none)", "apply metrics-server's objects"]
+nodes:
+  description: Nodes of which there are figures.
+  returned: with O(state=present)
+  type: list
+  elements: str
+  sample: [cp1, w1]
+"""
+
+import os
+import re
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.errors import NodewiseError
+from ..module_utils.kube.kubectl import Kubectl
+from ..module_utils.kube.quantity import parse_quantity
+from ..module_utils.metricsserver.install import Outcome, ensure_absent, ensure_present
+from ..module_utils.metricsserver.manifests import Settings
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "image": {"type": "str"},
+            "replicas": {"type": "int", "default": 1},
+            "cpu_request": {"type": "str", "default": "100m"},
+            "memory_request": {"type": "str", "default": "200Mi"},
+            "resolution": {"type": "int", "default": 15},
+            "kubeconfig": {"type": "path", "default": "/etc/kubernetes/admin.conf"},
+            "kubectl": {"type": "str", "default": "kubectl"},
+            "timeout": {"type": "int", "default": 180},
+        },
+        required_if=[("state", "present", ["image"])],
+        supports_check_mode=True,
+    )
+    options = module.params
+    present = options["state"] == "present"
+    kubectl = Kubectl(options["kubeconfig"], options["kubectl"])
+    try:
+        settings = checked(options) if present else None
+        if module.check_mode and not os.path.exists(options["kubeconfig"]):
+            # A cluster that is not there yet.
+            outcome = Outcome(["make its certificate (there is none)", "apply metrics-server's objects"] if present else [])
+        elif settings is not None:
+            outcome = ensure_present(kubectl, settings, options["timeout"], module.check_mode)
+        else:
+            outcome = ensure_absent(kubectl, module.check_mode)
+    except NodewiseError as error:
+        module.fail_json(msg=str(error))
+    diff = {"before_header": "cluster", "after_header": "cluster", "before": "", "after": outcome.diff} if outcome.diff else {}
+    result = {"nodes": outcome.nodes} if present else {}
+    module.exit_json(changed=bool(outcome.actions), actions=outcome.actions, diff=diff, **result)
+
+
+def checked(options: dict[str, object]) -> Settings:
+    """Return the settings.
+
+    Raises
+    ------
+    NodewiseError
+        An option is wrong.
+    """
+    for name, low, high in (("replicas", 1, 10), ("resolution", 10, 300), ("timeout", 1, 3600)):
+        if not low <= int(str(options[name])) <= high:
+            raise NodewiseError(f"{name} is {options[name]}.", f"set it between {low} and {high}")
+    for name in ("cpu_request", "memory_request"):
+        try:
+            amount = parse_quantity(str(options[name]))
+        except ValueError as error:
+            raise NodewiseError(f"{name} is {options[name]!r}, which is no quantity.", "write it as 100m or 200Mi") from error
+        if amount <= 0:
+            raise NodewiseError(f"{name} is {options[name]!r}.", "give more than nothing")
+    image = str(options["image"])
+    if not re.fullmatch(r"[a-z0-9][\w.\-/:@]*", image):
+        raise NodewiseError(f"image is {image!r}, which is no image's name.", "write it as registry.example.org/metrics-server:v0.8.0")
+    return Settings(image, int(str(options["replicas"])), str(options["cpu_request"]), str(options["memory_request"]), int(str(options["resolution"])))
+
+
+if __name__ == "__main__":
+    main()
