@@ -82,7 +82,7 @@ def parse_status(text: str) -> Mapping[str, Any]:
         found = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise NodewiseError(f"The ConfigMap {NAMESPACE}/{STATUS} is not YAML: {error}.") from error
-    if not isinstance(found, dict):
+    if not isinstance(found, dict) or "autoscalerStatus" not in found:
         raise NodewiseError(f"The ConfigMap {NAMESPACE}/{STATUS} is not what cluster-autoscaler 1.30 and newer writes.")
     return found
 

@@ -138,20 +138,26 @@ def _files(files: Sequence[ManagedFile], outcome: Outcome, check_mode: bool) -> 
 
 
 def _keys_file(wanted: Sequence[str], sshd: dict[str, str]) -> list[ManagedFile]:
-    path = keys_path(sshd.get("authorizedkeysfile", ""))
-    before = read_text(path)
-    after = authorized_keys.replace(before or "", wanted)
-    if before is None and not after:
-        return []
-    mode = os.stat(path).st_mode & 0o7777 if before is not None else 0o600
-    return [ManagedFile(path, after, mode=mode)]
+    """Return the file that gets our lines, and those that lose them."""
+    *others, ours = keys_paths(sshd.get("authorizedkeysfile", ""))
+    files = []
+    for path, lines in [*((path, ()) for path in others), (ours, wanted)]:
+        before = read_text(path)
+        after = authorized_keys.replace(before or "", lines)
+        if after != (before or ""):
+            mode = os.stat(path).st_mode & 0o7777 if before is not None else 0o600
+            files.append(ManagedFile(path, after or None, mode=mode))
+    return files
 
 
-def keys_path(setting: str) -> str:
-    """Return root's file of keys from sshd's C(AuthorizedKeysFile): the first that it names."""
-    first = next((word for word in setting.split() if word != "none"), ".ssh/authorized_keys")
-    path = first.replace("%%", "%").replace("%h", _HOME).replace("%u", "root").replace("%U", "0")
-    return path if path.startswith("/") else f"{_HOME}/{path}"
+def keys_paths(setting: str) -> list[str]:
+    """Return root's files of keys from sshd's C(AuthorizedKeysFile).
+
+    Our lines go into the last one: where there are several, as by default, the first is what a person or another tool manages as a whole.
+    """
+    names = [word for word in setting.split() if word != "none"] or [".ssh/authorized_keys"]
+    expanded = [name.replace("%%", "%").replace("%h", _HOME).replace("%u", "root").replace("%U", "0") for name in names]
+    return [path if path.startswith("/") else f"{_HOME}/{path}" for path in expanded]
 
 
 def sshd_problem(settings: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.nodewise.cluster.plugins.module_utils.errors import NodewiseError
 from ansible_collections.nodewise.cluster.plugins.module_utils.standby import authorized_keys, install
 from ansible_collections.nodewise.cluster.plugins.module_utils.standby.capacity import allocatable, read_capacity, with_pods
-from ansible_collections.nodewise.cluster.plugins.module_utils.standby.install import Request, ensure_absent, ensure_present, keys_path, sshd_problem
+from ansible_collections.nodewise.cluster.plugins.module_utils.standby.install import Request, ensure_absent, ensure_present, keys_paths, sshd_problem
 from ansible_collections.nodewise.cluster.plugins.module_utils.standby.settings import Settings
 
 KEY = f"ssh-ed25519 {'A' * 68} nodewise-autoscaler@cp1"
@@ -51,17 +51,17 @@ def test_only_our_lines_are_replaced() -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "path"),
+    ("setting", "paths"),
     [
-        ("", "/root/.ssh/authorized_keys"),
-        (".ssh/authorized_keys .ssh/authorized_keys2", "/root/.ssh/authorized_keys"),
-        ("/etc/ssh/keys/%u", "/etc/ssh/keys/root"),
-        ("%h/.keys", "/root/.keys"),
-        ("none", "/root/.ssh/authorized_keys"),
+        ("", ["/root/.ssh/authorized_keys"]),
+        (".ssh/authorized_keys .ssh/authorized_keys2", ["/root/.ssh/authorized_keys", "/root/.ssh/authorized_keys2"]),
+        ("/etc/ssh/keys/%u", ["/etc/ssh/keys/root"]),
+        ("%h/.keys", ["/root/.keys"]),
+        ("none", ["/root/.ssh/authorized_keys"]),
     ],
 )
-def test_keys_go_where_sshd_looks(setting: str, path: str) -> None:
-    assert keys_path(setting) == path
+def test_keys_go_where_sshd_looks(setting: str, paths: list[str]) -> None:
+    assert keys_paths(setting) == paths
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.setattr(install, name, str(tmp_path / path))
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc/host_key.pub").write_text(f"ssh-ed25519 {'E' * 68} root@s1\n")
-    monkeypatch.setattr(install, "_sshd_settings", lambda *_args, **_options: {"authorizedkeysfile": ".ssh/authorized_keys"})
+    monkeypatch.setattr(install, "_sshd_settings", lambda *_args, **_options: {"authorizedkeysfile": ".ssh/authorized_keys .ssh/authorized_keys2"})
     return tmp_path
 
 
@@ -100,7 +100,7 @@ def test_what_is_installed_runs_by_itself_and_a_second_time_changes_nothing(host
     assert done.actions == predicted.actions
     assert done.host_key == f"ssh-ed25519 {'E' * 68}"
     assert (host / "root/.ssh").stat().st_mode & 0o777 == 0o700
-    assert (host / "root/.ssh/authorized_keys").stat().st_mode & 0o777 == 0o600
+    assert (host / "root/.ssh/authorized_keys2").stat().st_mode & 0o777 == 0o600
     assert ensure_present(request_(), check_mode=False).actions == []
     # By the interpreter of the release alone, as sshd would start it.
     program = [str(host / "opt/standby/current/venv/bin/python"), "-I", "-m", "nodewise.standby.main"]
@@ -114,8 +114,11 @@ def test_all_of_it_goes_and_the_keys_of_others_stay(host: Path) -> None:
     keys = host / "root/.ssh/authorized_keys"
     keys.write_text(f"ssh-ed25519 {'C' * 68} me@home\n")
     ensure_present(request_(), check_mode=False)
+    # A line that stood there once, for sshd was configured otherwise.
+    keys.write_text(f"ssh-ed25519 {'C' * 68} me@home\n{authorized_keys.lines([KEY], ['192.0.2.11'], 'x')[0]}\n")
     assert ensure_absent(check_mode=True).actions == ensure_absent(check_mode=False).actions != []
     assert keys.read_text() == f"ssh-ed25519 {'C' * 68} me@home\n"
+    assert not (host / "root/.ssh/authorized_keys2").exists()
     assert not (host / "opt/standby").exists()
     assert not (host / "etc/nodewise/standby.json").exists()
     assert ensure_absent(check_mode=False).actions == []
