@@ -18,6 +18,8 @@ from .config import Document, as_text, reset_document
 TOOL_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _TOKEN = re.compile(r"\b[a-z0-9]{6}\.[a-z0-9]{16}\b")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+# What the check of the system prints where all is well, and warnings: they would hide the error.
+_NOISE = re.compile(r"\s*((CONFIG|CGROUPS)_\w+: \w+|(OS|KERNEL_VERSION): \S+|\[WARNING .*)")
 _ADVICE = ("To see the stack trace", "[preflight] If you know what you are doing")
 _OUTPUT_LINES = 15
 _JOURNAL_LINES = 15
@@ -119,7 +121,7 @@ class Kubeadm:
 
 def _last_lines(output: str) -> str:
     """Return what a person needs of kubeadm's output: the failed preflight checks if that was it, else the last lines."""
-    lines = [line for line in _COLOUR.sub("", output).splitlines() if line.strip() and not line.startswith(_ADVICE)]
+    lines = [line for line in _COLOUR.sub("", output).splitlines() if line.strip() and not line.startswith(_ADVICE) and not _NOISE.fullmatch(line)]
     failed = [index for index, line in enumerate(lines) if "[ERROR " in line]
     return "\n".join(lines[failed[0] :] if failed else lines[-_OUTPUT_LINES:])
 

@@ -61,6 +61,14 @@ def test_a_failure_tells_the_last_lines_without_the_token(folder: Path) -> None:
     assert message.endswith("error: no token <token>")
 
 
+def test_a_failure_is_not_hidden_by_what_is_well(folder: Path) -> None:
+    script = r"""printf '[preflight] Running pre-flight checks\nOS: Linux\n\033[0;37mCGROUPS_CPU\033[0m: \033[0;32menabled\033[0m\n\t[WARNING Swap]: on, see https://x\n'
+    echo 'error execution phase preflight: no signature'; exit 1"""
+    with pytest.raises(NodewiseError) as caught:
+        kubeadm(folder, script).join({})
+    assert str(caught.value) == "kubeadm join failed (1): [preflight] Running pre-flight checks\nerror execution phase preflight: no signature"
+
+
 def test_a_failed_preflight_tells_just_that(folder: Path) -> None:
     script = r"""printf '\033[0;37mCONFIG_X\033[0m: \033[0;32menabled\033[0m\n\t[ERROR Port-10250]: \033[0mPort 10250 is in use\n\t[ERROR Swap]: on\n'
     echo '[preflight] If you know what you are doing, ...'; exit 1"""
