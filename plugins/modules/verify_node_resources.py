@@ -48,6 +48,7 @@ options:
       - memory
       - cpu
       - filesystems
+      - metrics
       - pressure
       - cgroups
       - configuration
@@ -137,6 +138,14 @@ options:
         description: Figures whose samples are further apart than this are not compared.
         type: float
         default: 30
+      metrics_warn_seconds:
+        description: Age of the metrics API's figures above which it is a warning.
+        type: float
+        default: 60
+      metrics_fail_seconds:
+        description: Age of the metrics API's figures above which it is a failure.
+        type: float
+        default: 120
 requirements:
   - python3-yaml on the host
   - grpcio and protobuf on the host, for what the container runtime says; the reporter's Python or the system's is used

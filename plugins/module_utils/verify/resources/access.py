@@ -28,6 +28,7 @@ def objects() -> list[tuple[str, dict[str, Any]]]:
         {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get"]},
         {"apiGroups": [schema.GROUP], "resources": [schema.PLURAL], "verbs": ["get"]},
         {"apiGroups": ["metrics.k8s.io"], "resources": ["nodes"], "verbs": ["get"]},
+        {"apiGroups": ["apiregistration.k8s.io"], "resources": ["apiservices"], "resourceNames": ["v1beta1.metrics.k8s.io"], "verbs": ["get"]},
     ]
     subject = {"kind": "ServiceAccount", "name": NAME, "namespace": NAMESPACE}
     role = {"apiGroup": _RBAC, "kind": "ClusterRole", "name": NAME}

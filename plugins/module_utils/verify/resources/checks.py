@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from ..result import FAIL, UNKNOWN, Result
-from . import capacity, identity, kubelet, usage
+from . import capacity, identity, kubelet, metrics, usage
 from .reading import NodeReading, Tolerances
 
 Check = Callable[[NodeReading, Tolerances], list[Result]]
@@ -25,6 +25,7 @@ TOPICS: Mapping[str, Check] = {
     "memory": usage.memory,
     "cpu": usage.cpu,
     "filesystems": usage.filesystems,
+    "metrics": metrics.metrics,
     "pressure": kubelet.pressure,
     "cgroups": kubelet.cgroups,
     "configuration": kubelet.configuration,

@@ -245,6 +245,7 @@ def _look(pool: ThreadPoolExecutor, api: ApiClient, kubelet: KubeletClient | Rea
         lease=objects["lease"],
         report=objects["report"],
         metrics=objects["metrics"],
+        api_service=objects["api_service"],
     )
 
 
@@ -253,6 +254,7 @@ _PATHS: Mapping[str, str] = {
     "lease": "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/{}",
     "report": schema.PATH + "/{}",
     "metrics": "/apis/metrics.k8s.io/v1beta1/nodes/{}",
+    "api_service": "/apis/apiregistration.k8s.io/v1/apiservices/v1beta1.metrics.k8s.io",
 }
 
 

@@ -47,6 +47,9 @@ class Tolerances:
         From a crossed eviction threshold to the Node's condition: 10 s monitor + 10 s status period.
     sample_seconds : float
         Samples of usage that are further apart than this are not compared: metrics-server scrapes every 15 s what was measured every 10 to 15 s.
+    metrics_warn_seconds, metrics_fail_seconds : float
+        Age of metrics-server's figures: two rounds of 15 s and the kubelet's 15 s, and one round that failed; metrics-server drops what is older than
+        a few rounds.
     """
 
     runtime_seconds: float = 45
@@ -63,6 +66,8 @@ class Tolerances:
     filesystem_bytes: float = 256 << 20
     pressure_seconds: float = 20
     sample_seconds: float = 30
+    metrics_warn_seconds: float = 60
+    metrics_fail_seconds: float = 120
 
 
 @dataclass(frozen=True)
@@ -113,6 +118,8 @@ class Look:
         The kubelet's /stats/summary.
     metrics : Reading
         C(NodeMetrics) of metrics.k8s.io.
+    api_service : Reading
+        The C(APIService) of that API.
     """
 
     at: float
@@ -126,6 +133,7 @@ class Look:
     report: Reading = _NOT_READ
     summary: Reading = _NOT_READ
     metrics: Reading = _NOT_READ
+    api_service: Reading = _NOT_READ
 
 
 @dataclass(frozen=True)

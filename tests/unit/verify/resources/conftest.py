@@ -129,7 +129,8 @@ def make_look(seconds: float = 0, **changed: Any) -> Look:
         Reading({"spec": {"renewTime": stamp(-5)}}, "", 200),
         Reading(report(), "", 200),
         Reading(summary(seconds), "", 200),
-        Reading(error="HTTP 404 not found", status=404),
+        Reading({"timestamp": stamp(seconds - 20), "window": "15s", "usage": {"cpu": "500m", "memory": f"{1000 * MIB // 1024}Ki"}}, "", 200),
+        Reading({"status": {"conditions": [{"type": "Available", "status": "True"}]}}, "", 200),
     )
     return replace(look, **changed)
 
