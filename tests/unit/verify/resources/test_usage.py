@@ -30,8 +30,8 @@ ROOM = int(16 * MIB * math.sqrt(3))
 def test_a_healthy_node(made: Made, look: MakeLook) -> None:
     reading = made(look(), look(5))
     assert by_name(usage.containers(reading, Tolerances())) == {"containers": OK, "containers.report": OK}
-    assert by_name(usage.memory(reading, Tolerances())) == {"memory.containers": OK, "memory.node": OK, "memory.report": OK}
-    assert by_name(usage.cpu(reading, Tolerances())) == {"cpu.pods": OK, "cpu.node": OK, "cpu.containers": OK, "cpu.report": OK}
+    assert by_name(usage.memory(reading, Tolerances())) == {"memory.containers": OK, "memory.node": OK, "memory.metrics-api": OK, "memory.report": OK}
+    assert by_name(usage.cpu(reading, Tolerances())) == {"cpu.pods": OK, "cpu.node": OK, "cpu.containers": OK, "cpu.metrics-api": OK, "cpu.report": OK}
     assert by_name(usage.filesystems(reading, Tolerances())) == {"filesystems.node": OK, "filesystems.image": OK, "filesystems.report": OK}
 
 
