@@ -5,13 +5,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 
 from ..module_utils.host.preflight import GROUPS, Site, describe, problems
-from ..module_utils.host.variables import check_variables, load_catalogue
+from ..module_utils.host.variables import check_values, check_variables, load_catalogue
 
 COLLECTION = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -36,10 +39,22 @@ class ActionModule(ActionBase):
             silent=[host for host in facts if host not in hosts],
         )
         foreign = {pattern for its in hosts.values() for pattern in its["wanted"]["foreign_variables"]}
-        found = problems(site) + check_variables({host: list(hostvars[host]) for host in facts}, foreign, load_catalogue(COLLECTION))
+        catalogue = load_catalogue(COLLECTION)
+        names = {host: list(hostvars[host]) for host in facts}
+        values = {host: dict(_known(hostvars[host], catalogue.options)) for host in facts}
+        found = problems(site) + check_variables(names, foreign, catalogue) + check_values(values, catalogue)
         result.update(hosts=list(hosts), problems=found)
         if found:
             many = "1 problem" if len(found) == 1 else f"{len(found)} problems"
             lines = "\n".join(f"  {describe(problem)}" for problem in found)
             result.update(failed=True, msg=f"{many} to put right first; nothing was changed.\n{lines}")
         return result
+
+
+def _known(variables: Mapping[str, Any], options: Collection[str]) -> Iterator[tuple[str, Any]]:
+    """Yield a host's variables that are options of roles, except those whose value cannot be told yet."""
+    for name in options:
+        if name in variables:
+            # A value that follows from what a later task finds out is judged by its role.
+            with contextlib.suppress(AnsibleError):
+                yield name, variables[name]

@@ -14,6 +14,7 @@ version_added: 1.0.0
 description:
   - Looks at what M(nodewise.cluster.host_facts) found on all hosts of the play and at the inventory, and fails with
     every problem at once, each with the host, the value found, the value needed, and the remedy.
+  - The variables that are set for a host are held against the argument specifications of all roles of this collection, in their names and in their values.
   - Runs on the controller and needs no host. Use it with C(run_once), after M(nodewise.cluster.host_facts) ran on every host.
   - Hosts that C(--limit) leaves out are not looked at; they count only as members of the groups
     C(control_plane), C(workers) and C(standby).

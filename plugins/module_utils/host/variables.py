@@ -1,7 +1,7 @@
 # Copyright: Nodewise authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Misspelt variables: names an operator set that look like ours and that no role of the collection knows."""
+"""Variables an operator set: names that look like ours and that no role of the collection knows, and values that no role takes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ import glob
 import os
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ..files import read_text
 from .model import Problem
@@ -34,10 +37,13 @@ class Catalogue:
         C(<role>_) for each role, and C(nodewise_).
     names : collection of str
         Every option of a role's argument_specs, every shared variable, and every registered result.
+    options : mapping
+        What argument_specs say of an option, by its name.
     """
 
     prefixes: Collection[str]
     names: Collection[str]
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def load_catalogue(collection: str) -> Catalogue:
@@ -53,18 +59,20 @@ def load_catalogue(collection: str) -> Catalogue:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # four times as fast where libyaml is
     prefixes = {SHARED_PREFIX}
     names: set[str] = set()
+    options: dict[str, Mapping[str, Any]] = {}
     for path in glob.glob(os.path.join(collection, "roles", "*", "meta", "argument_specs.yml")):
         prefixes.add(os.path.basename(os.path.dirname(os.path.dirname(path))) + "_")
         specification = yaml.load(read_text(path) or "{}", Loader=loader) or {}
         for entry_point in specification.get("argument_specs", {}).values():
-            names.update(entry_point.get("options", {}))
+            options.update(entry_point.get("options", {}))
+    names.update(options)
     # Nothing declares the shared variables, which roles' defaults and playbooks read, and the results that tasks register.
     for pattern in ("roles/*/defaults/*.yml", "roles/*/tasks/*.yml", "playbooks/*.yml"):
         for path in glob.glob(os.path.join(collection, pattern)):
             text = read_text(path) or ""
             names.update(re.findall(rf"\b{SHARED_PREFIX}\w+", text))
             names.update(re.findall(r"^\s+register: (\w+)", text, re.MULTILINE))
-    return Catalogue(prefixes=prefixes, names=names)
+    return Catalogue(prefixes=prefixes, names=names, options=options)
 
 
 def suggestion(name: str, catalogue: Catalogue) -> str | None:
@@ -119,3 +127,42 @@ def check_variables(variables: Mapping[str, Iterable[str]], foreign: Iterable[st
                 )
             )
     return problems
+
+
+def check_values(values: Mapping[str, Mapping[str, Any]], catalogue: Catalogue) -> list[Problem]:
+    """Report values that a role would refuse by its argument_specs, for all roles together.
+
+    Parameters
+    ----------
+    values : mapping
+        Hosts and the options of roles that are set for each.
+    catalogue : Catalogue
+        What the options may be.
+    """
+    holders: dict[tuple[str, str], list[str]] = {}
+    for host, its in values.items():
+        for name, value in its.items():
+            for message in ArgumentSpecValidator({name: catalogue.options[name]}).validate({name: value}).error_messages:
+                holders.setdefault((name, message), []).append(host)
+    return [
+        Problem(
+            host="all hosts" if len(hosts) == len(values) else ", ".join(hosts),
+            what=f"value of {name}",
+            found="one that is refused, and not shown" if _has_secret(catalogue.options[name]) else message,
+            needed=_kind(catalogue.options[name]),
+            remedy="correct it where it is set: inventory, group_vars, host_vars, or -e",
+        )
+        for (name, message), hosts in sorted(holders.items())
+    ]
+
+
+def _has_secret(option: Mapping[str, Any]) -> bool:
+    return bool(option.get("no_log")) or any(map(_has_secret, (option.get("options") or {}).values()))
+
+
+def _kind(option: Mapping[str, Any]) -> str:
+    choices = option.get("choices")
+    if choices:
+        return f"one of {', '.join(map(str, choices))}"
+    elements = f" of {option['elements']}" if option.get("elements") else ""
+    return f"a value of type {option.get('type', 'str')}{elements}"

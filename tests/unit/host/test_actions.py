@@ -3,6 +3,7 @@ from __future__ import annotations
 from unittest.mock import MagicMock
 
 import pytest
+from ansible.errors import AnsibleUndefinedVariable
 from ansible_collections.nodewise.cluster.plugins.action import host_facts, preflight
 
 
@@ -36,6 +37,22 @@ def test_preflight_tells_all_problems_in_one_message(task_vars):
     heading, *lines = result["msg"].split("\n")
     assert heading == "3 problems to put right first; nothing was changed."
     assert [line.split(": found")[0] for line in lines] == ["  s1: no facts", "  w1: cgroup version", "  w2: unknown variable"]
+
+
+def test_preflight_judges_values_of_all_roles(task_vars):
+    task_vars["hostvars"]["w1"]["guard_hold_seconds"] = "long"
+    assert [problem["what"] for problem in action(preflight).run(task_vars=task_vars)["problems"]] == ["value of guard_hold_seconds"]
+
+
+def test_preflight_leaves_a_value_that_cannot_be_told_yet_to_its_role(task_vars):
+    class Undefined(dict):
+        def __getitem__(self, name):
+            if name == "guard_hold_seconds":
+                raise AnsibleUndefinedVariable("not yet")
+            return super().__getitem__(name)
+
+    task_vars["hostvars"]["w1"] = Undefined(task_vars["hostvars"]["w1"], guard_hold_seconds=0)
+    assert action(preflight).run(task_vars=task_vars)["problems"] == []
 
 
 def test_foreign_variables_are_the_operators_word(task_vars):

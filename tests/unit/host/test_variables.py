@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.nodewise.cluster.plugins.module_utils.host.preflight import describe
-from ansible_collections.nodewise.cluster.plugins.module_utils.host.variables import Catalogue, check_variables, load_catalogue, suggestion
+from ansible_collections.nodewise.cluster.plugins.module_utils.host.variables import Catalogue, check_values, check_variables, load_catalogue, suggestion
 
 CATALOGUE = Catalogue(
     prefixes={"nodewise_", "host_", "containerd_", "kubeadm_worker_"},
@@ -74,3 +74,66 @@ def test_catalogue_of_this_collection(collection_root):
 def test_no_variable_of_this_collection_is_unknown(collection_root):
     catalogue = load_catalogue(str(collection_root))
     assert [name for name in catalogue.names if suggestion(name, catalogue) is not None] == []
+
+
+OPTIONS = Catalogue(
+    prefixes={"host_"},
+    names=set(),
+    options={
+        "host_swap": {"type": "str", "choices": ["disable", "allow"], "description": "x"},
+        "host_sysctls": {"type": "dict"},
+        "host_min": {"type": "int", "default": 3},
+        "host_unset": {"type": "int"},
+        "host_list": {"type": "list", "elements": "int"},
+        "host_token": {"type": "int", "no_log": True},
+        "host_nested": {"type": "dict", "options": {"key": {"type": "int", "no_log": True}}},
+    },
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("host_swap", "allow"),
+        ("host_sysctls", {"a": 1}),
+        ("host_min", 5),
+        ("host_min", "5"),
+        ("host_unset", None),
+        ("host_list", [1, "2"]),
+        ("host_nested", {"key": 1}),
+    ],
+)
+def test_value_that_a_role_takes(name, value):
+    assert check_values({"cp1": {name: value}}, OPTIONS) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "found", "needed"),
+    [
+        ("host_swap", "alow", "got: alow", "one of disable, allow"),
+        ("host_sysctls", ["a"], "unable to convert to dict", "a value of type dict"),
+        ("host_min", None, "unable to convert to int", "a value of type int"),
+        ("host_min", "many", "unable to convert to int", "a value of type int"),
+        ("host_list", ["a"], "unable to convert to int", "a value of type list of int"),
+        ("host_nested", {"kay": 1}, "refused, and not shown", "a value of type dict"),
+    ],
+)
+def test_value_that_a_role_refuses(name, value, found, needed):
+    (problem,) = check_values({"cp1": {name: value}, "w1": {}}, OPTIONS)
+    assert (problem["host"], problem["what"], problem["needed"]) == ("cp1", f"value of {name}", needed)
+    assert found in problem["found"]
+
+
+def test_secret_that_is_refused_is_not_shown():
+    (problem,) = check_values({"cp1": {"host_token": "hush"}, "w1": {"host_token": "hush"}}, OPTIONS)
+    assert problem["host"] == "all hosts"
+    assert "hush" not in describe(problem)
+
+
+def test_all_that_is_wrong_is_told_with_its_hosts():
+    found = check_values({"cp1": {"host_min": "x", "host_swap": "y"}, "w1": {"host_min": "x"}, "w2": {"host_min": "z"}}, OPTIONS)
+    assert [(problem["host"], problem["what"]) for problem in found] == [
+        ("cp1, w1", "value of host_min"),
+        ("w2", "value of host_min"),
+        ("cp1", "value of host_swap"),
+    ]
