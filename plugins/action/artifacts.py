@@ -33,6 +33,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "metrics_server_version": {"type": "str", "default": ""},
     "prometheus_operator_version": {"type": "str", "default": ""},
     "prometheus_version": {"type": "str", "default": ""},
+    "cluster_autoscaler_version": {"type": "str", "default": ""},
     "cni_plugins": {"type": "list", "elements": "str", "required": True},
     "calico_manifest": {"type": "str", "default": "calico-vxlan"},
     "official_urls": {"type": "dict", "default": {}},
@@ -76,5 +77,6 @@ class ActionModule(ActionBase):
             "artifacts": obtained.artifacts,
             "fetched": obtained.fetched,
             "exported": obtained.exported,
+            "unavailable": obtained.unavailable,
             **({"diff": diff} if changed else {}),
         }

@@ -111,6 +111,11 @@ options:
       - Version of Prometheus; empty for none.
     type: str
     default: ""
+  cluster_autoscaler_version:
+    description:
+      - Version of cluster-autoscaler, whose image O(source=gomod) cannot build; empty for none.
+    type: str
+    default: ""
   cni_plugins:
     description:
       - Names of the reference CNI plugins to install.
@@ -190,6 +195,13 @@ exported:
   elements: str
   sample:
     - bin/kubeadm-1.37.2-amd64
+unavailable:
+  description: What this source can never give. A cluster works without it.
+  returned: success
+  type: list
+  elements: str
+  sample:
+    - cluster-autoscaler 1.36.1 amd64
 artifacts:
   description: One record for each file.
   returned: success

@@ -12,7 +12,7 @@ from ..errors import NodewiseError
 
 ARCHITECTURES = ("amd64", "arm64")
 # Versions that may be empty because that part is not wanted.
-OPTIONAL = ("metrics_server", "prometheus_operator", "prometheus")
+OPTIONAL = ("metrics_server", "prometheus_operator", "prometheus", "cluster_autoscaler")
 
 CALICO_MANIFESTS = ("calico-vxlan", "calico")
 
@@ -43,7 +43,7 @@ class Versions:
         Releases.
     etcd, coredns, pause : str
         Image tags (CoreDNS without its ``v``); empty for those that kubeadm wants.
-    metrics_server, prometheus_operator, prometheus : str
+    metrics_server, prometheus_operator, prometheus, cluster_autoscaler : str
         Release; empty for none.
     """
 
@@ -59,6 +59,7 @@ class Versions:
     metrics_server: str = ""
     prometheus_operator: str = ""
     prometheus: str = ""
+    cluster_autoscaler: str = ""
 
 
 @dataclass(frozen=True)
@@ -205,6 +206,9 @@ def catalogue(versions: Versions, architectures: list[str], cni_plugins: list[st
         images.append(("prometheus", versions.prometheus, "all", f"quay.io/prometheus/prometheus:v{versions.prometheus}"))
     if versions.metrics_server:
         images.append(("metrics-server", versions.metrics_server, "all", f"registry.k8s.io/metrics-server/metrics-server:v{versions.metrics_server}"))
+    if versions.cluster_autoscaler:
+        name, version = "cluster-autoscaler", versions.cluster_autoscaler
+        images.append((name, version, "control_plane", f"registry.k8s.io/autoscaling/{name}:v{version}"))
     items = [Item(calico_manifest, "manifest", calico, "", "control_plane", dest=f"{MANIFESTS}/calico.yaml")]
     if versions.prometheus_operator:
         items.append(Item(OPERATOR_CRDS, "manifest", versions.prometheus_operator, "", "control_plane", dest=f"{MANIFESTS}/{OPERATOR_CRDS}.yaml"))

@@ -179,6 +179,10 @@ def _calico(version: str, package: str) -> GoCommand:
     return GoCommand(calico_module(version), f"{CALICO}/{package}", tuple(f"-X {variable}=v{version}" for variable in variables))
 
 
+NOT_SERVED = ("cluster-autoscaler",)
+"""Images that cannot be built from the module proxy, which refuses a module they need."""
+
+
 class GomodSource:
     """Builds items into files.
 

@@ -17,7 +17,7 @@ from typing import Any
 from ..errors import NodewiseError
 from ..process import run
 from .catalogue import Item, Versions, catalogue, kubeadm_images, kubeadm_item, validate
-from .gomod import GomodSource
+from .gomod import NOT_SERVED, GomodSource
 from .mirror import MirrorSource, export
 from .oci import describe
 from .official import OfficialSource
@@ -97,12 +97,15 @@ class Obtained:
         The items that were fetched, or would be.
     exported : list of str
         The paths that were written in the mirror to be made, or would be.
+    unavailable : list of str
+        What this source can never give. A cluster works without it.
     """
 
     source: str
     artifacts: list[dict[str, Any]]
     fetched: list[str]
     exported: list[str]
+    unavailable: list[str]
 
 
 def _source(request: Request, name: str) -> Source:
@@ -144,7 +147,12 @@ def choose(request: Request) -> Source:
 
 def _complete(request: Request, source: Source) -> bool:
     store = request.store(source.name)
-    return all(store.have(item, source.fingerprint(item)) for item in request.items(_resolve(request, store, source)))
+    items = request.items(_resolve(request, store, source))
+    return all(store.have(item, source.fingerprint(item)) for item in items if _offers(source, item))
+
+
+def _offers(source: Source, item: Item) -> bool:
+    return source.name != GomodSource.name or item.name not in NOT_SERVED
 
 
 def _kubeadm(request: Request) -> Item | None:
@@ -265,7 +273,8 @@ def obtain(request: Request, tell: Tell, predict: bool = False) -> Obtained:
     if kubeadm is not None and not predict and store.have(kubeadm, source.fingerprint(kubeadm)) is None:
         # It says which images it wants, so it must be there before the list can be made.
         run.obtain(kubeadm, "first")
-    items = request.items(_resolve(request, store, source))
+    listed = request.items(_resolve(request, store, source))
+    items = [item for item in listed if _offers(source, item)]
     records = {item: store.have(item, source.fingerprint(item)) for item in items}
     missing = [item for item in items if records[item] is None]
     if not predict:
@@ -278,4 +287,4 @@ def obtain(request: Request, tell: Tell, predict: bool = False) -> Obtained:
     exported: list[str] = []
     if request.export is not None:
         exported = export(request.export, [(item, store.path(item), one["sha256"]) for item, one in zip(items, artifacts, strict=True)], predict)
-    return Obtained(source.name, artifacts, fetched, exported)
+    return Obtained(source.name, artifacts, fetched, exported, [str(item) for item in listed if not _offers(source, item)])

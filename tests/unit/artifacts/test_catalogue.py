@@ -96,3 +96,10 @@ def test_monitoring_only_where_it_is_wanted(kit: Any) -> None:
         "quay.io/prometheus/prometheus:v3.16.0",
         "/var/lib/nodewise/manifests/prometheus-operator-crds.yaml",
     }
+
+
+def test_cluster_autoscaler_only_where_it_is_wanted_and_only_on_the_control_plane(kit: Any) -> None:
+    assert not [item for item in kit.items() if item.name == "cluster-autoscaler"]
+    items = catalogue(replace(kit.VERSIONS, cluster_autoscaler="1.36.1"), ["amd64"], kit.PLUGINS, "calico-vxlan")
+    found = [(item.image, item.nodes) for item in items if item.name == "cluster-autoscaler"]
+    assert found == [("registry.k8s.io/autoscaling/cluster-autoscaler:v1.36.1", "control_plane")]

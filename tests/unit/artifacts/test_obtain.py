@@ -169,3 +169,12 @@ def test_long_work_shows_signs_of_life(monkeypatch: pytest.MonkeyPatch, lines: l
         while len(lines) < 2:
             pass
     assert lines[0] == "[1/2] building ... 0 s"
+
+
+def test_what_a_source_can_never_give_is_told_and_is_no_error(request_: Request, lines: list[str]) -> None:
+    wanted = replace(request_, source="gomod", versions=replace(request_.versions, cluster_autoscaler="1.36.1"))
+    obtained = obtain(wanted, lines.append, predict=True)
+    assert obtained.unavailable == ["cluster-autoscaler 1.36.1 amd64"]
+    assert "cluster-autoscaler" not in {one["name"] for one in obtained.artifacts}
+    official = obtain(replace(wanted, source="official"), lines.append, predict=True)
+    assert (official.unavailable, "cluster-autoscaler 1.36.1 amd64" in official.fetched) == ([], True)
