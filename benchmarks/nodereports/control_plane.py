@@ -25,8 +25,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 IMAGES = Path.home() / ".cache/nodewise/gomod/images"
-PROGRAMS = {"etcd": "etcd-3*.tar", "kube-apiserver": "kube-apiserver-1*.tar"}
-MEMORY = {"etcd": "1GiB", "kube-apiserver": "3GiB"}
+PROGRAMS = {"etcd": "etcd-3*.tar", "kube-apiserver": "kube-apiserver-1*.tar", "kube-controller-manager": "kube-controller-manager-1*.tar"}
+MEMORY = {"etcd": "1GiB", "kube-apiserver": "3GiB", "kube-controller-manager": "1GiB"}
 """Go's soft limits, so that the machine's other work goes on."""
 
 
@@ -90,8 +90,8 @@ class ControlPlane:
         self._etcd_port, self._peer_port, self._port = free_port(), free_port(), free_port()
         self.admin = self.kubeconfig("admin", "admin", "system:masters")
 
-    def start(self) -> None:
-        """Start both and wait until they are ready."""
+    def start(self, *more: str) -> None:
+        """Start both, the API server with some more arguments."""
         client, peer = f"http://127.0.0.1:{self._etcd_port}", f"http://127.0.0.1:{self._peer_port}"
         self._run(
             "etcd",
@@ -126,10 +126,21 @@ class ControlPlane:
             "--authorization-mode=Node,RBAC",
             "--enable-admission-plugins=NodeRestriction",
             "--endpoint-reconciler-type=none",
+            *more,
+        )
+
+    def start_controllers(self, *names: str) -> None:
+        """Start a kube-controller-manager with some of its controllers; the API server is ready."""
+        self._run(
+            "kube-controller-manager",
+            f"--kubeconfig={self.kubeconfig('controllers', 'controllers', 'system:masters')}",
+            f"--controllers={','.join(names)}",
+            "--leader-elect=false",
+            "--secure-port=0",
         )
 
     def stop(self) -> None:
-        """End both."""
+        """End all."""
         for process in reversed(self.processes.values()):
             process.send_signal(signal.SIGTERM)
             try:
