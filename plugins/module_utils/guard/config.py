@@ -14,8 +14,11 @@ from ..errors import NodewiseError
 from ..files import read_text
 from ..reporter.tls import AUTHORITY, Files, check_addresses
 from .settings import Settings, check_names
+from .unit import STATE
 
 PATH = "/etc/nodewise/guard.json"
+# A copy of the host's in the guard's state folder, because it can read nothing of root's.
+CERTIFICATE = f"/var/lib/private/{STATE}/metrics.pem"
 LOG_LEVELS = ("debug", "info", "warning", "error")
 _METRICS = ("metrics_address", "metrics_tls_address", "metrics_certificate", "metrics_client_authority")
 
@@ -56,7 +59,7 @@ class Config:
     token_file: str = ""
     metrics_address: str = "127.0.0.1"
     metrics_tls_address: str = ""
-    metrics_certificate: str = ""
+    metrics_certificate: str = CERTIFICATE
     metrics_client_authority: str = AUTHORITY
     metrics_port: int = 10271
     log_level: str = "info"

@@ -33,8 +33,6 @@ KUBECONFIG = "/etc/nodewise/guard.conf"
 # With DynamicUser=, systemd keeps the folder here and puts a link to it into /var/lib.
 STATE_FOLDER = f"/var/lib/private/{STATE}"
 TOKEN = f"{STATE_FOLDER}/token"
-# A copy of the host's, because the guard can read nothing of root's.
-CERTIFICATE = f"{STATE_FOLDER}/metrics.pem"
 _ENTRIES = (f"guard.{main.__name__.rpartition('.')[2]}",)
 _PAUSE = 0.5
 # A guard that runs renews its token much earlier.
@@ -48,7 +46,7 @@ class Request:
     Parameters
     ----------
     config : Config
-        The daemon's configuration; the paths of its credentials are filled in.
+        The daemon's configuration; kubeconfig and token are filled in.
     python : str
         The Python of the host that runs it.
     timeout : int
@@ -86,7 +84,7 @@ def ensure_present(request: Request, kubectl: Kubectl, with_objects: bool, bundl
     OSError
         A disk is full, or a path is not what it should be.
     """
-    config = replace(request.config, kubeconfig=KUBECONFIG, token_file=TOKEN, metrics_certificate=CERTIFICATE)
+    config = replace(request.config, kubeconfig=KUBECONFIG, token_file=TOKEN)
     before = Outcome()
     if check_mode and not os.path.exists(kubectl.kubeconfig):
         # A cluster that is not there yet.

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from ..files import read_text, write_atomic
-from ..guard.install import CERTIFICATE as GUARD_CERTIFICATE
+from ..guard.config import CERTIFICATE as GUARD_CERTIFICATE
 from ..guard.install import write_secret
 from ..reporter.tls import AUTHORITY, CERTIFICATE
 from .pki import SERVER, Authority, Wanted, certificate_of, new_authority, new_key, public_key, why_renew
@@ -182,7 +182,6 @@ def remove_certificate(check_mode: bool) -> Outcome:
         A file cannot be removed.
     """
     return _remove([CERTIFICATE, _NEW_KEY, AUTHORITY, GUARD_CERTIFICATE], check_mode)
-
 
 
 def _remove(paths: Sequence[str], check_mode: bool) -> Outcome:
