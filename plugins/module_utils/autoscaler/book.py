@@ -131,8 +131,8 @@ class _Outdated(NodewiseError):
 
 
 def encode(records: Records) -> str:
-    """Return records as text; what has its default is left out."""
-    shown = {name: {key: value for key, value in vars(record).items() if value != _DEFAULTS[key]} for name, record in sorted(records.items())}
+    """Return records as text; but for the state, what has its default is left out."""
+    shown = {name: {key: value for key, value in vars(record).items() if key == "state" or value != _DEFAULTS[key]} for name, record in sorted(records.items())}
     return json.dumps(shown, indent=1)
 
 

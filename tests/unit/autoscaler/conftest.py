@@ -59,11 +59,9 @@ def token_ids() -> Iterator[str]:
         yield f"{number:06d}"
 
 
-def decider(groups: dict[str, Group] | None = None, **changes: Any) -> Decider:
+def decider(**changes: Any) -> Decider:
     ids = token_ids()
-    return Decider(
-        groups if groups is not None else dict(make(groups={"a": group_values(1, 2, 3, **changes), "b": group_values(4)}).groups), 60.0, lambda: next(ids)
-    )
+    return Decider(make(groups={"a": group_values(1, 2, 3, **changes), "b": group_values(4)}).groups, 60.0, lambda: next(ids))
 
 
 class Cluster:
