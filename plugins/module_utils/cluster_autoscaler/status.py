@@ -13,12 +13,16 @@ from typing import Any
 from ..errors import NodewiseError
 from ..kube.kubectl import Kubectl
 from ..kubeadm.nodes import Node, list_nodes
+from ..verify.result import CLUSTER, FAIL, OK, UNKNOWN, WARN, Result
 from .flags import NAMESPACE
 from .manifests import NAME, STATUS
 
 PROVIDER_NAMESPACE = "nodewise-system"
 PROVIDER_NAME = "nodewise-autoscaler"
 """Of the provider's ConfigMap of records and of its Lease."""
+GROUP = "autoscaler.group."
+"""With this the name of a group's check begins."""
+_HEALTH = "autoscaler.health"
 _RECORDS = "hosts.json"
 _WANTED = ("joining", "joined")
 
@@ -104,22 +108,44 @@ def describe(seen: Seen, groups: Mapping[str, Mapping[str, Any]]) -> dict[str, A
     }
 
 
-def problems(found: Mapping[str, Any]) -> list[str]:
-    """Return what is wrong, a sentence each; empty if nothing is."""
-    told = []
-    autoscaler = found["autoscaler"]
-    if not found["provider"]["leader"]:
-        told.append("No provider holds the Lease, so no host joins or leaves (journalctl -u nodewise-autoscaler on the control plane).")
-    if autoscaler["deployed"] and not autoscaler["available"]:
-        told.append("cluster-autoscaler is deployed and not available (kubectl -n kube-system logs deploy/cluster-autoscaler).")
-    if autoscaler["deployed"] and autoscaler["health"] not in ("Healthy", None):
-        told.append(f"cluster-autoscaler calls the cluster {autoscaler['health']}.")
-    for name, group in found["groups"].items():
-        told += [f"{name}: {host} has failed: {reason}" for host, reason in group["failed"].items()]
-        told += [f"{name}: the Node {host} has the providerID {provider!r}, so the autoscaler does not know it." for host, provider in group["foreign"].items()]
-        if group["target"] < group["min"]:
-            told.append(f"{name}: the target is {group['target']}, below the minimum of {group['min']}.")
-    return told
+def checks(found: Mapping[str, Any]) -> list[Result]:
+    """Return what is to be said of it, for the table of module verify_cluster.
+
+    Parameters
+    ----------
+    found : Mapping
+        From :func:`describe`.
+    """
+    return [_health(found), *(_check_group(name, group) for name, group in found["groups"].items())]
+
+
+def _health(found: Mapping[str, Any]) -> Result:
+    autoscaler, leader = found["autoscaler"], found["provider"]["leader"]
+    scale = ", ".join(f"{what.replace('_', '-')} {autoscaler[what]['status']}" for what in ("scale_up", "scale_down") if autoscaler[what]["status"])
+    running = f"cluster-autoscaler {autoscaler['health'] or autoscaler['status'] or 'without a status'}{f' ({scale})' if scale else ''}"
+    observed = f"{running if autoscaler['deployed'] else 'cluster-autoscaler not deployed'}, provider {leader or 'of nobody'}"
+    expected = "cluster-autoscaler Healthy, and a provider that leads"
+    if not leader:
+        return Result(_HEALTH, CLUSTER, FAIL, expected, observed, "journalctl -u nodewise-autoscaler on the control plane")
+    if not autoscaler["deployed"]:
+        hint = "its image is to be had from a mirror or the official registry only; until then nobody asks for hosts"
+        return Result(_HEALTH, CLUSTER, WARN, expected, observed, hint)
+    hint = "kubectl -n kube-system logs deployment/cluster-autoscaler; kubectl -n kube-system get configmap cluster-autoscaler-status -o yaml"
+    if not autoscaler["available"] or autoscaler["health"] not in ("Healthy", None):
+        return Result(_HEALTH, CLUSTER, FAIL, expected, observed, hint)
+    # A new one has no status yet.
+    return Result(_HEALTH, CLUSTER, OK if autoscaler["health"] else UNKNOWN, expected, observed, "" if autoscaler["health"] else hint)
+
+
+def _check_group(name: str, group: Mapping[str, Any]) -> Result:
+    observed = f"ready {group['ready']}, target {group['target']}, min {group['min']}, max {group['max']}, standby {len(group['standby'])}"
+    wrong = [f"{host} has the providerID {provider!r}" for host, provider in group["foreign"].items()]
+    if group["target"] < group["min"]:
+        wrong.append("the target is below the minimum")
+    failed = [f"{host} has failed: {reason}" for host, reason in group["failed"].items()]
+    status = FAIL if wrong else WARN if failed else OK
+    hint = "; ".join([*wrong, *failed])
+    return Result(f"{GROUP}{name}", CLUSTER, status, f"ready = target, {group['min']} to {group['max']}, no host failed", observed, hint)
 
 
 def _autoscaler(seen: Seen) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 import pytest
-from ansible_collections.nodewise.cluster.plugins.module_utils.cluster_autoscaler.status import Seen, describe, parse_status, problems, read
+from ansible_collections.nodewise.cluster.plugins.module_utils.cluster_autoscaler.status import Seen, checks, describe, parse_status, read
 from ansible_collections.nodewise.cluster.plugins.module_utils.errors import NodewiseError
 from ansible_collections.nodewise.cluster.plugins.module_utils.kubeadm.nodes import Node
 
@@ -69,22 +69,34 @@ def test_without_cluster_autoscaler_its_part_is_unknown_and_not_zero() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("changes", "status", "observed"),
     [
-        ({"leader": ""}, "No provider holds the Lease"),
-        ({"deployment": {**DEPLOYMENT, "status": {}}}, "deployed and not available"),
-        ({"status": {"clusterWide": {"health": {"status": "Unhealthy"}}}}, "calls the cluster Unhealthy"),
-        ({"nodes": {"s1": Node("s1", True, "", "m")}}, "the Node s1 has the providerID ''"),
+        ({}, "ok", "cluster-autoscaler Healthy (scale-up InProgress, scale-down NoCandidates), provider cp1"),
+        ({"leader": ""}, "fail", "cluster-autoscaler Healthy (scale-up InProgress, scale-down NoCandidates), provider of nobody"),
+        ({"deployment": {**DEPLOYMENT, "status": {}}}, "fail", "cluster-autoscaler Healthy (scale-up InProgress, scale-down NoCandidates), provider cp1"),
+        ({"status": {"clusterWide": {"health": {"status": "Unhealthy"}}}}, "fail", "cluster-autoscaler Unhealthy, provider cp1"),
+        ({"status": {"autoscalerStatus": "Initializing"}}, "unknown", "cluster-autoscaler Initializing, provider cp1"),
+        ({"status": None, "deployment": None}, "warn", "cluster-autoscaler not deployed, provider cp1"),
     ],
 )
-def test_what_is_wrong_is_said(changes: dict[str, Any], message: str) -> None:
-    assert any(message in text for text in problems(describe(seen(records={}, **changes), GROUPS)))
+def test_health_is_judged(changes: dict[str, Any], status: str, observed: str) -> None:
+    result = checks(describe(seen(**changes), GROUPS))[0]
+    assert (result.check, result.status, result.observed) == ("autoscaler.health", status, observed)
 
 
-def test_failed_hosts_and_a_missed_minimum_are_problems_and_a_healthy_group_is_none() -> None:
-    assert problems(describe(seen(records={}), GROUPS)) == []
-    found = problems(describe(seen(), {"standby": {**GROUPS["standby"], "min": 3}}))
-    assert found == ["standby: s3 has failed: no answer", "standby: the target is 2, below the minimum of 3."]
+@pytest.mark.parametrize(
+    ("changes", "least", "status", "hint"),
+    [
+        ({"records": {}}, 0, "ok", ""),
+        ({}, 0, "warn", "s3 has failed: no answer"),
+        ({}, 3, "fail", "the target is below the minimum; s3 has failed: no answer"),
+        ({"records": {}, "nodes": {"s1": Node("s1", True, "", "m")}}, 0, "fail", "s1 has the providerID ''"),
+    ],
+)
+def test_a_group_is_judged(changes: dict[str, Any], least: int, status: str, hint: str) -> None:
+    result = checks(describe(seen(**changes), {"standby": {**GROUPS["standby"], "min": least}}))[1]
+    assert (result.check, result.status, result.hint) == ("autoscaler.group.standby", status, hint)
+    assert result.observed.startswith("ready 1, target ")
 
 
 @pytest.mark.parametrize("text", ["Cluster-autoscaler status at 2020: ", "{", "[]", ""])
