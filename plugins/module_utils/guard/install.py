@@ -5,38 +5,29 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 import os
 import shutil
-import time
 from dataclasses import dataclass, replace
-from typing import Any
 
-from ..api.token import LIFETIME, claims, due
-from ..errors import NodewiseError
-from ..files import read_text, write_atomic
 from ..kube.kubectl import Kubectl
-from ..report.manifests import NAMESPACE
-from ..reporter import daemon
+from ..reporter import account, daemon
+from ..reporter.account import Account
 from ..reporter.daemon import Daemon, Outcome
 from ..systemd.systemctl import Systemd
 from ..systemd.unit import ManagedFile, apply_changes, file_changes
 from . import cluster, main
 from .config import PATH as CONFIG
 from .config import Config
-from .manifests import NAME as ACCOUNT
+from .manifests import NAME as SERVICE_ACCOUNT
 from .unit import STATE, unit_text
 
 NAME = "guard"
 KUBECONFIG = "/etc/nodewise/guard.conf"
 # With DynamicUser=, systemd keeps the folder here and puts a link to it into /var/lib.
 STATE_FOLDER = f"/var/lib/private/{STATE}"
-TOKEN = f"{STATE_FOLDER}/token"
+_ACCOUNT = Account(SERVICE_ACCOUNT, NAME, KUBECONFIG, STATE_FOLDER)
+TOKEN = _ACCOUNT.token
 _ENTRIES = (f"guard.{main.__name__.rpartition('.')[2]}",)
-_PAUSE = 0.5
-# A guard that runs renews its token much earlier.
-_OLD = 0.5
 
 
 @dataclass(frozen=True)
@@ -91,14 +82,14 @@ def ensure_present(request: Request, kubectl: Kubectl, with_objects: bool, bundl
         before.actions += ["apply the guard's objects", f"write {KUBECONFIG}", f"write {TOKEN}"]
     else:
         _objects(kubectl, with_objects, check_mode, before)
-        _credentials(config, kubectl, check_mode, before)
+        account.ensure_credentials(_ACCOUNT, config.identity, kubectl, check_mode, before)
     wanted = Daemon(
         NAME,
         _ENTRIES,
         config.to_text(),
         reloads=False,
         unit_text=lambda python, _version, systemd_version: unit_text(python, CONFIG, request.timeout, systemd_version),
-        works=lambda _release, _version: _wait_for_health(config, request.timeout),
+        works=lambda _release, _version: account.wait_for_health(NAME, config.metrics_address, config.metrics_port, request.timeout),
     )
     outcome = daemon.ensure_present(wanted, request.python, bundle, check_mode, systemd)
     outcome.actions[:0] = before.actions
@@ -142,23 +133,6 @@ def _objects(kubectl: Kubectl, with_objects: bool, check_mode: bool, outcome: Ou
         outcome.diff.append({"before_header": "cluster", "after_header": "cluster", "before": "", "after": difference})
 
 
-def _credentials(config: Config, kubectl: Kubectl, check_mode: bool, outcome: Outcome) -> None:
-    """Write the kubeconfig, and a token unless there is one that is young enough and accepted."""
-    changes = file_changes([ManagedFile(KUBECONFIG, kubeconfig_text(kubectl))])
-    outcome.actions += [change.action() for change in changes]
-    outcome.diff += [change.as_diff() for change in changes]
-    if not check_mode:
-        apply_changes(changes)
-    if not changes and _token_is_good(kubectl.program):
-        return
-    outcome.actions.append(f"write {TOKEN}")
-    if check_mode:
-        return
-    minted = ["create", "token", ACCOUNT, f"--namespace={NAMESPACE}", f"--duration={LIFETIME}s"]
-    _code, token, _err = kubectl.run([*minted, "--bound-object-kind=Node", f"--bound-object-name={config.identity}", *_uid(kubectl, config.identity)])
-    write_secret(TOKEN, token.strip() + "\n")
-
-
 def write_secret(path: str, text: str) -> None:
     """Write a file into the guard's state folder that the guard alone can read.
 
@@ -167,82 +141,4 @@ def write_secret(path: str, text: str) -> None:
     OSError
         The disk is full, or the path is not what it should be.
     """
-    if not os.path.isdir(STATE_FOLDER):
-        # As systemd makes it, which hands it over to the guard at the start.
-        os.makedirs(os.path.dirname(STATE_FOLDER), mode=0o700, exist_ok=True)
-        os.mkdir(STATE_FOLDER, mode=0o700)
-    owner = os.stat(STATE_FOLDER)
-    write_atomic(path, text, 0o600)
-    os.chown(path, owner.st_uid, owner.st_gid)
-
-
-def kubeconfig_text(kubectl: Kubectl) -> str:
-    """Return the guard's kubeconfig: the admin's server and authority, and the token's file. There is no secret in it.
-
-    Raises
-    ------
-    NodewiseError
-        The admin's kubeconfig is not understood.
-    """
-    _code, out, _err = kubectl.run(["config", "view", "--minify", "--flatten", "--output=json"])
-    try:
-        clusters = json.loads(out)["clusters"][0]["cluster"]
-        shown = {"server": clusters["server"], "certificate-authority-data": clusters["certificate-authority-data"]}
-    except (ValueError, KeyError, IndexError, TypeError) as error:
-        raise NodewiseError(f"{kubectl.kubeconfig} names no server with an authority.", "name another kubeconfig with admin rights") from error
-    config = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": "cluster", "cluster": shown}],
-        "users": [{"name": NAME, "user": {"tokenFile": TOKEN}}],
-        "contexts": [{"name": NAME, "context": {"cluster": "cluster", "user": NAME}}],
-        "current-context": NAME,
-    }
-    return json.dumps(config, indent=2) + "\n"  # JSON is YAML
-
-
-def _token_is_good(program: str) -> bool:
-    try:
-        if due(claims(read_text(TOKEN) or ""), time.time(), _OLD):
-            return False
-    except (ValueError, KeyError):
-        return False
-    # Whether the API server takes it, only that can say: the cluster, or the Node, may be another one by now.
-    code, _out, err = Kubectl(KUBECONFIG, program).run(["auth", "whoami"], ok=(0, 1))
-    return code == 0 or "nauthorized" not in err
-
-
-def _uid(kubectl: Kubectl, node: str) -> list[str]:
-    found = kubectl.get("node", node)
-    if found is None:
-        raise NodewiseError(f"There is no Node {node}, to which the guard's token is bound.", "set guard_node_name to the name of this host's Node")
-    return [f"--bound-object-uid={found['metadata']['uid']}"]
-
-
-def _wait_for_health(config: Config, timeout: int) -> dict[str, Any]:
-    """Return what the guard says of its own health, once it is well.
-
-    Raises
-    ------
-    NodewiseError
-        It is not well in time.
-    """
-    if not config.metrics_port:
-        return {}
-    deadline = time.monotonic() + timeout
-    while True:
-        try:
-            connection = http.client.HTTPConnection(config.metrics_address, config.metrics_port, timeout=5)
-            try:
-                connection.request("GET", "/healthz")
-                answer = connection.getresponse()
-                said = answer.read().decode("utf-8", "replace").strip()
-            finally:
-                connection.close()
-            if answer.status == 200:
-                return {"health": said}
-        except (OSError, http.client.HTTPException) as error:
-            said = str(error)
-        if time.monotonic() >= deadline:
-            raise NodewiseError(f"The new guard is not well within {timeout} s: {said}.")
-        time.sleep(_PAUSE)
+    account.write_secret(STATE_FOLDER, path, text)
