@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...api.times import parse_time
@@ -294,33 +294,45 @@ def _node_cpu(reading: NodeReading) -> Result:
 
 _DRIFT = 0.1
 _BETWEEN = "what all CPUs can do between the two moments"
+# Seconds: a report's averages still tell of the time of metrics-server's figures if it is not older than one interval and a half.
+_REPORTED = 90.0
 
 
 def _sampled_cpu(reading: NodeReading, tolerances: Tolerances) -> list[Result]:
-    """Rates of others, over windows of their own: the report's now and averages span a range, and the tolerance is three times as wide."""
+    """Rates of others, over windows of their own: the report's now and averages span a range, and the tolerance is three times as wide.
+
+    metrics-server's window ended before ours began, so its rate may also be one of those that the report has of that time.
+    """
     look = reading.last
     own = _rate(reading.looks[0].host.cpu, look.host.cpu)
     if own is None:
         return []
-    samples = []
-    if not look.metrics.error:
-        samples.append(("metrics-api", "NodeMetrics.usage.cpu", look.metrics.value["timestamp"], [float(parse_quantity(look.metrics.value["usage"]["cpu"]))]))
+    samples, others = [], [own]
     if not look.report.error:
         status = look.report.value["status"]
         rates = [value / 1000 for key, value in status.get("cpuMillicores", {}).items() if key != "allocatable"]
-        samples.append(("report", "NodeReport.status.cpuMillicores", status["observedAt"], rates))
+        samples.append(("report", "NodeReport.status.cpuMillicores", status["observedAt"], rates, [own]))
+        others += rates if abs(look.at - parse_time(status["observedAt"])) <= _REPORTED else []
+    if not look.metrics.error:
+        rates = [float(parse_quantity(look.metrics.value["usage"]["cpu"]))]
+        samples.append(("metrics-api", "NodeMetrics.usage.cpu", look.metrics.value["timestamp"], rates, others))
     results = []
-    for part, source, at, rates in samples:
+    for part, source, at, rates, wanted in samples:
         age = look.at - parse_time(at)
         if not rates or abs(age) > tolerances.sample_seconds:
             continue
-        limit = 3 * max(own * tolerances.cpu_percent / 100, tolerances.cpu_millicores / 1000)
-        good = min(rates) - limit <= own <= max(rates) + limit
-        observed = f"{' to '.join(millicores(rate) for rate in sorted({min(rates), max(rates)}))}, {age:.0f} s ago"
+        limit = 3 * max(max(wanted) * tolerances.cpu_percent / 100, tolerances.cpu_millicores / 1000)
+        good = min(rates) - limit <= max(wanted) and min(wanted) <= max(rates) + limit
+        observed = f"{_range(rates)}, {age:.0f} s ago"
         # Load moves between two windows, so this is a warning only.
         hint = "verify again: it was measured at another time"
-        results.append(reading.result(f"cpu.{part}", OK if good else WARN, millicores(own), observed, millicores(limit), (source, "host"), hint))
+        sources = (source, "host", "NodeReport.status.cpuMillicores") if len(wanted) > 1 else (source, "host")
+        results.append(reading.result(f"cpu.{part}", OK if good else WARN, _range(wanted), observed, millicores(limit), sources, hint))
     return results
+
+
+def _range(rates: Sequence[float]) -> str:
+    return " to ".join(millicores(rate) for rate in sorted({min(rates), max(rates)}))
 
 
 def _containers_cpu(reading: NodeReading) -> Result:

@@ -153,6 +153,30 @@ def test_metrics_api_memory(made: Made, look: MakeLook, used: int, status: str) 
 # -- cpu -----------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("cpu", "average", "age", "status"),
+    [
+        ("500m", 500, 20, OK),
+        ("650m", 500, 20, OK),
+        ("651m", 500, 20, WARN),
+        ("349m", 500, 20, WARN),
+        # Busy before this window began, and the report knows.
+        ("900m", 900, 20, OK),
+        ("1170m", 900, 20, OK),
+        ("1171m", 900, 20, WARN),
+        # A report that is older than that time knows nothing of it.
+        ("900m", 900, 91, WARN),
+    ],
+)
+def test_metrics_api_cpu(made: Made, look: MakeLook, plain: Plain, cpu: str, average: int, age: float, status: str) -> None:
+    report = plain("report")
+    report["status"].update(observedAt=stamp(5 - age), cpuMillicores={"allocatable": 2000, "now": 500, "avg1m": average})
+    metrics = Reading({"timestamp": stamp(-15), "window": "15s", "usage": {"memory": "1000Mi", "cpu": cpu}})
+    result = the(usage.cpu(made(look(), look(5, metrics=metrics, report=Reading(report))), Tolerances()), "cpu.metrics-api")
+    assert result.status == status
+    assert result.expected == ("500m to 900m" if average == 900 and age == 20 else "500m")
+
+
 def test_cpu_needs_a_window(made: Made) -> None:
     (result,) = usage.cpu(made(), Tolerances())
     assert (result.status, result.check) == (UNKNOWN, "resources.cpu")
