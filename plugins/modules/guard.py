@@ -16,6 +16,7 @@ description:
   - Its identity is the ServiceAccount C(nodewise-guard) in C(nodewise-system), whose token is bound to the host's Node and renewed by the guard
     itself. An admission policy lets it change nothing of a Node but its own taint and condition.
   - Of several guards the one that holds the Lease C(nodewise-guard) acts.
+  - That one also approves kubelets' requests for serving certificates, as M(nodewise.cluster.kubelet_serving_certificates) does while Ansible runs.
   - Waits until the new guard watches the cluster. If it does not in time, the version, unit and configuration from before are put back
     and run again, and the task fails with the new one's last log lines.
   - The reports are those of role P(nodewise.cluster.reporter#role), which comes first.
@@ -72,7 +73,7 @@ options:
     choices: [debug, info, warning, error]
     default: info
   settings:
-    description: How the guard decides. What is left out has the guard's own default.
+    description: How the guard decides about taints. What is left out has the guard's own default.
     type: dict
     default: {}
     suboptions:
