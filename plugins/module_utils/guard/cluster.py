@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from ..errors import NodewiseError
 from ..kube.kubectl import Kubectl
+from ..kube.objects import ensure_objects, remove_objects
 from ..report.manifests import NAMESPACE, namespace
 from .manifests import NAME, cluster_objects
 from .model import CONDITION_TYPE, TAINT_KEY
@@ -52,18 +53,7 @@ def ensure_present(kubectl: Kubectl, check_mode: bool) -> str:
     NodewiseError
         The API server refuses an object, or cannot be reached.
     """
-    found = kubectl.get("namespace", NAMESPACE)
-    created = ""
-    if found is None:
-        created = f"+ Namespace {NAMESPACE}\n"
-        if check_mode:
-            # Of what lies in a namespace that is not there no difference can be asked for.
-            return created + "".join(f"+ {describe(one)}\n" for one in cluster_objects())
-        kubectl.apply([namespace()])
-    difference = kubectl.diff(cluster_objects())
-    if difference and not check_mode:
-        kubectl.apply(cluster_objects())
-    return created + difference
+    return ensure_objects(kubectl, namespace(), cluster_objects(), check_mode)
 
 
 def ensure_absent(kubectl: Kubectl, check_mode: bool) -> list[str]:
@@ -85,15 +75,7 @@ def ensure_absent(kubectl: Kubectl, check_mode: bool) -> list[str]:
         if marked:
             raise NodewiseError(f"Taints or conditions of the guard do not go from {', '.join(one.node for one in marked[:5])}.", "does a guard still run?")
     lease = {"kind": "Lease", "metadata": {"name": NAME, "namespace": NAMESPACE}}
-    for one in (lease, *reversed(cluster_objects())):
-        within = [f"--namespace={one['metadata']['namespace']}"] if "namespace" in one["metadata"] else []
-        kind, name = str(one["kind"]).lower(), str(one["metadata"]["name"])
-        if kubectl.get(kind, name, *within) is None:
-            continue
-        removed.append(describe(one))
-        if not check_mode:
-            kubectl.run(["delete", kind, name, *within, "--ignore-not-found", "--wait=true"])
-    return removed
+    return removed + remove_objects(kubectl, [*cluster_objects(), lease], check_mode)
 
 
 def read_marks(kubectl: Kubectl) -> Iterator[Marks]:
@@ -114,12 +96,6 @@ def remove_marks(kubectl: Kubectl, marked: Sequence[Marks]) -> None:
         patch = [{"op": "test", "path": f"/spec/taints/{position}/key", "value": TAINT_KEY}, {"op": "remove", "path": f"/spec/taints/{position}"}]
         _patch(kubectl, [one.node for one in marked if one.taint == position], "json", patch)
     _patch(kubectl, [one.node for one in marked if one.condition], "strategic", condition_removal(), "--subresource=status")
-
-
-def describe(one: dict[str, object]) -> str:
-    """Return kind and name of an object."""
-    metadata = one["metadata"]
-    return f"{one['kind']} {metadata['name'] if isinstance(metadata, dict) else ''}"
 
 
 def _patch(kubectl: Kubectl, nodes: Sequence[str], kind: str, patch: object, *more: str) -> None:

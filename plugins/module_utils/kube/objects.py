@@ -1,0 +1,68 @@
+# Copyright: Nodewise authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Objects of ours in a cluster: brought up to date, or removed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .kubectl import Kubectl
+
+
+def ensure_objects(kubectl: Kubectl, namespace: Mapping[str, Any], objects: Sequence[dict[str, Any]], check_mode: bool) -> str:
+    """Apply objects server-side; return the differences, empty if there were none.
+
+    Parameters
+    ----------
+    kubectl : Kubectl
+        With admin rights.
+    namespace : Mapping
+        The namespace in which most of them lie; made if it is not there, and else left as it is.
+    objects : Sequence
+        In the order in which they are applied.
+    check_mode : bool
+        Change nothing.
+
+    Raises
+    ------
+    NodewiseError
+        The API server refuses an object, or cannot be reached.
+    """
+    name, created = namespace["metadata"]["name"], ""
+    if kubectl.get("namespace", name) is None:
+        created = f"+ Namespace {name}\n"
+        if check_mode:
+            # Of what lies in a namespace that is not there no difference can be asked for.
+            return created + "".join(f"+ {describe(one)}\n" for one in objects)
+        kubectl.apply([dict(namespace)])
+    difference = kubectl.diff(objects)
+    if difference and not check_mode:
+        kubectl.apply(objects)
+    return created + difference
+
+
+def remove_objects(kubectl: Kubectl, objects: Sequence[Mapping[str, Any]], check_mode: bool) -> list[str]:
+    """Remove objects, the last one first; return those that were there.
+
+    Raises
+    ------
+    NodewiseError
+        The API server cannot be reached, or an object does not go.
+    """
+    removed = []
+    for one in reversed(objects):
+        within = [f"--namespace={one['metadata']['namespace']}"] if "namespace" in one["metadata"] else []
+        kind, name = str(one["kind"]).lower(), str(one["metadata"]["name"])
+        if kubectl.get(kind, name, *within) is None:
+            continue
+        removed.append(describe(one))
+        if not check_mode:
+            kubectl.run(["delete", kind, name, *within, "--ignore-not-found", "--wait=true"])
+    return removed
+
+
+def describe(one: Mapping[str, Any]) -> str:
+    """Return kind and name of an object."""
+    return f"{one['kind']} {one['metadata']['name']}"
