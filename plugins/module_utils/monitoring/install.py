@@ -21,8 +21,6 @@ from .pki import CLIENT, Wanted, new_key, public_key, why_renew
 _GROUP = "monitoring.coreos.com"
 _OURS = {"app.kubernetes.io/part-of": "nodewise"}
 _CLIENT = Wanted("prometheus", (), CLIENT)
-# Of upstream's manifests: the release that a kind is from.
-_VERSION = "operator.prometheus.io/version"
 _COLUMNS = (
     '{range .items[*]}{.metadata.name}{"\\t"}{.metadata.annotations.operator\\.prometheus\\.io/version}{"\\t"}'
     '{.metadata.labels.app\\.kubernetes\\.io/part-of}{"\\n"}{end}'

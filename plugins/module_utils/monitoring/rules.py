@@ -170,6 +170,14 @@ def _guard(missing_minutes: int) -> list[dict[str, Any]]:
             "The guard's writes fail: {{ $labels.kind }}, {{ $labels.status }}.",
             "{{ $value | humanize }} within 15 minutes; 409 is a conflict, which it tries again, and is not counted.",
         ),
+        _alert(
+            "NodewiseCertificateRequestsWait",
+            "max(nodewise_guard_certificate_requests) > 0",
+            "30m",
+            _WARNING,
+            "{{ $value }} kubelets wait for serving certificates.",
+            "The guard approves what it finds right, so these are not, or it may not.",
+        ),
     ]
 
 
