@@ -350,6 +350,18 @@ def test_hosts_that_are_nodes_already_are_taken_on(rig: Rig) -> None:
     assert rig.calls() == []
 
 
+def test_a_host_that_others_have_joined_is_neither_joined_nor_reset(rig: Rig) -> None:
+    rig.add_node("s1")
+    _provider, scaler = start(rig, 2)
+    assert scaler.group_of("", "s1") == ""
+    scaler.increase(GROUP, 1)
+    until(lambda: is_running(scaler, "s2"))
+    assert "with the provider id '' instead of" in rig.records()["s1"]["reason"]
+    time.sleep(5)  # longer than it rests
+    assert {call["address"] for call in rig.calls()} == {address(2)}
+    assert rig.nodes()["s1"] == ""
+
+
 def test_the_min_is_kept(rig: Rig) -> None:
     _provider, scaler = start(rig, 3, min=1)
     until(lambda: is_running(scaler, "s1"))

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 
 from .decide import FAILED, JOINED, JOINING, LEAVING, PREPARED, Record, Records
@@ -43,11 +43,21 @@ class Change:
     note: str
 
 
-def changes(before: Records, after: Records) -> Iterator[Change]:
-    """Return what is told of a change of records, host by host."""
+def changes(before: Records, after: Records, inventory: Container[str]) -> Iterator[Change]:
+    """Return what is told of a change of records, host by host.
+
+    Parameters
+    ----------
+    before, after : Records
+        The records.
+    inventory : Container
+        The hosts of all groups.
+    """
     for name in sorted({*before, *after}):
         old, new = before.get(name, _NEW), after.get(name, _NEW)
-        if new.state != old.state:
+        if name not in inventory:
+            yield Change(name, "HostForgotten", "Forget", old.state != PREPARED, f"it is not in the inventory any more; it was {old.state}, and stays as it is")
+        elif new.state != old.state:
             reason, action = _TOLD[new.state]
             yield Change(name, reason, action, new.state == FAILED, new.reason or "it is prepared")
         elif new.failures > old.failures:

@@ -157,6 +157,10 @@ class Decider:
         """Return {provider id: group}."""
         return {host.provider_id: name for name, group in self.groups.items() for host in group.hosts.values()}
 
+    def inventory(self) -> set[str]:
+        """Return the names of all hosts."""
+        return {name for group in self.groups.values() for name in group.hosts}
+
     def host(self, name: str) -> tuple[Group, Host] | None:
         """Return a host with its group; None if it is not in the inventory any more."""
         return next(((group, group.hosts[name]) for group in self.groups.values() if name in group.hosts), None)
@@ -385,5 +389,5 @@ def _observed(record: Record, node: Node | None, now: float) -> Record:
     if record.state == FAILED and node is not None and node.ready:
         return Record(JOINED, now, "its Node came late")
     if record.state == FAILED and not record.dirty and record.until <= now:
-        return Record(PREPARED, now, record.reason, record.failures)
+        return Record(PREPARED, now, f"it may be tried again after: {record.reason}"[:_REASON], record.failures)
     return record

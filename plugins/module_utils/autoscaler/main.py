@@ -96,6 +96,7 @@ class Provider:
         self._events: deque[Change] = deque(maxlen=_EVENTS)
         self._listener: Listener | None = None
         self._took_over = False
+        self._problem = ""
         self._busy: set[str] = set()
         self._workers = ThreadPoolExecutor(_WORKERS, thread_name_prefix="host")
         kubeconfig = config.kubeconfig
@@ -103,6 +104,7 @@ class Provider:
         self._client = ApiClient(kubeconfig, _SHORT)
         self._token = TokenKeeper(self._client, NAME, config.token_file, self._clock) if config.token_file else None
         self._decider = Decider(config.groups, config.retry_seconds, new_id)
+        self._inventory = self._decider.inventory()
         self._book = Book(ApiClient(kubeconfig, _SHORT), config.identity, self._leading, self._tell)
         self._work = Work(config, self._decider, self._book, self._nodes, Hosts(config.ssh, config.control_plane_endpoint), self._clock, self._leading)
         self._service = Service(self._decider, self._book, self._nodes, self._clock.now, self._wake.set, self._state)
@@ -163,10 +165,12 @@ class Provider:
                 self._lead()
             except NodewiseError as error:
                 problem = str(error)
-                LOG.warning("%s", problem)
         if self._token is not None and not self._elector.failure:
             self._token.look(time.monotonic())
         unwatched = "" if self._nodes.complete else self._nodes.store.failure or "the API server has not answered yet"
+        if problem and problem != self._problem:
+            LOG.warning("%s", problem)
+        self._problem = problem
         with self._state.lock:
             self._state.leading, self._state.skew, self._state.working = leading and self._listener is not None, self._clock.skew, len(self._busy)
             self._state.failure = self._elector.failure or unwatched or problem
@@ -201,7 +205,7 @@ class Provider:
             self._wake.set()
 
     def _tell(self, before: Records, after: Records) -> None:
-        for change in changes(before, after):
+        for change in changes(before, after, self._inventory):
             LOG.log(logging.WARNING if change.warning else logging.INFO, "%s: %s: %s", change.host, change.reason, change.note)
             if len(self._events) == _EVENTS:
                 self._state.event_dropped()

@@ -97,9 +97,7 @@ class Work:
             # Done before this provider was started anew; what it has left goes.
             revoke(client, record.token_id)
             return
-        other = self._nodes.named(name)
-        if other is not None and other.provider_id != host.provider_id:
-            raise NodewiseError(f"a Node {name} is there already, with the provider id {other.provider_id!r} instead of {host.provider_id!r}")
+        self._refuse_foreign(name, host)
         self._wake(name, host, record)
         deadline = time.monotonic() + self._config.join_timeout_seconds
         while True:
@@ -126,6 +124,7 @@ class Work:
         try:
             if record.token_id:
                 revoke(client, record.token_id)
+            self._refuse_foreign(name, host)
             if record.state == FAILED:
                 self._wake(name, host, record)
             self._go_on(name, record)
@@ -144,6 +143,12 @@ class Work:
                 LOG.warning("%s: it is not turned off: %s", name, error)
         self._write_down(lambda records, now: self._decider.left(records, name, now))
         return "left"
+
+    def _refuse_foreign(self, name: str, host: Host) -> None:
+        """Raise if the host is a Node in another way: what others have joined is neither joined nor reset by us."""
+        node = self._nodes.named(name)
+        if node is not None and node.provider_id != host.provider_id:
+            raise NodewiseError(f"a Node {name} is there already, with the provider id {node.provider_id!r} instead of {host.provider_id!r}")
 
     def _wake(self, name: str, host: Host, record: Record) -> None:
         """Turn a host on, and wait until it answers; only where there is a command for it."""

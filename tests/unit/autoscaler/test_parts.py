@@ -347,8 +347,14 @@ def test_a_deletion_that_is_refused_is_told() -> None:
 def test_changes_are_told_once_each() -> None:
     before = {"s1": Record("joining"), "s2": Record("joined"), "s3": Record("leaving"), "s4": Record("leaving", failures=1)}
     after = {"s1": Record("failed", reason="why", failures=1), "s2": Record("joined", since=3.0), "s4": Record("leaving", failures=2, reason="it hangs")}
-    told = [(one.host, one.reason, one.warning, one.note) for one in changes(before, after)]
+    told = [(one.host, one.reason, one.warning, one.note) for one in changes(before, after, {"s1", "s2", "s3", "s4"})]
     assert told == [("s1", "HostFailed", True, "why"), ("s3", "HostPrepared", False, "it is prepared"), ("s4", "HostLeaveFailed", True, "it hangs")]
+
+
+def test_a_host_that_left_the_inventory_is_told_of() -> None:
+    told = list(changes({"s1": Record("leaving"), "s2": Record("prepared", failures=1)}, {}, set()))
+    assert [(one.reason, one.warning) for one in told] == [("HostForgotten", True), ("HostForgotten", False)]
+    assert "it was leaving, and stays as it is" in told[0].note
 
 
 def test_metrics_show_groups_only_while_it_leads() -> None:
