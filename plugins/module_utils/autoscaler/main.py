@@ -196,7 +196,7 @@ class Provider:
         try:
             outcome = self._work.run(name)
             self._state.ended(outcome, self._clock.now() - since if what == JOIN and outcome == "joined" else None)
-        except Exception:  # pylint: disable=broad-exception-caught
+        except Exception:
             # A mistake of ours must be seen, and must not keep the host for ever: it is tried again.
             LOG.exception("%s: %s", name, what)
             self._state.ended("failed", None)
