@@ -4,8 +4,8 @@
 """The provider's entry point: C(python -m nodewise.autoscaler.main --config /etc/nodewise/autoscaler.json).
 
 One thread watches Nodes, one keeps the Lease, gRPC's take calls, and each host that joins or leaves has one of its own; this one looks, once a
-second or when a call asks for it, at what has to be done, and starts it. A provider that has led and does not any more ends at once, with
-all that it has begun, and is started anew by systemd: so nothing of it acts beside the next leader.
+second or when a call asks for it, at what has to be done, and starts it. A provider that has led and does not any more is ended at once by one
+more thread, with all that it has begun, and started anew by systemd: so nothing of it acts beside the next leader.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ from .work import Work
 
 LOGS = logging.getLogger("nodewise")
 LOG = logging.getLogger("nodewise.autoscaler")
-# Seconds between two looks at what has to be done.
-_TICK = 1.0
+# Seconds between two looks at what has to be done, and at whether this provider still leads.
+_TICK, _FENCE = 1.0, 0.5
 # Seconds that one request may take. A call of the autoscaler must end within 5, and this loop must feed the watchdog.
 _REQUEST, _SHORT = 10.0, 3.0
 # Objects in one page of a list: a Node is up to 20 KB.
@@ -114,26 +114,21 @@ class Provider:
         self._threads = [
             threading.Thread(target=watcher.run, name="nodes", daemon=True),
             threading.Thread(target=self._elect, name="lease", daemon=True),
+            threading.Thread(target=self._fence, name="fence", daemon=True),
         ]
         if config.metrics_port:
             Server(Collector(self._state, self._decider, lambda: self._book.records), self._state.health, config.metrics_address, config.metrics_port)
 
     def run(self) -> int:
-        """Run until a signal, or the loss of the Lease, says otherwise; return the exit status."""
+        """Run until a signal says otherwise; return the exit status."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda _number, _frame: self._end())
         LOG.info("the autoscaler's provider starts, with %d groups", len(self._config.groups))
         for thread in self._threads:
             thread.start()
-        status = 0
         while not self._stop.is_set():
             self._wake.wait(_TICK)
             self._wake.clear()
-            if self._took_over and not self._elector.leading:
-                # Not LOG.error: the next one goes on.
-                LOG.warning("this provider has lost the Lease and ends, with all that it has begun")
-                status = 1
-                break
             self._tick()
             self._notifier.send(WATCHDOG="1")
             if not self._ready and (self._elector.answered or time.monotonic() - self._started >= self._ready_seconds):
@@ -144,7 +139,7 @@ class Provider:
         if self._listener is not None:
             self._listener.close()
         self._elector.release()
-        return status
+        return 0
 
     def _end(self) -> None:
         self._stop.set()
@@ -154,6 +149,14 @@ class Provider:
         while not self._stop.is_set():
             self._elector.attempt()
             self._stop.wait(PERIOD)
+
+    def _fence(self) -> None:
+        """End the process once the Lease is lost, whatever its other threads wait for: the next leader may act five seconds later."""
+        while not self._stop.wait(_FENCE):
+            if self._took_over and not self._elector.leading:
+                LOG.warning("this provider has lost the Lease and ends, with all that it has begun")
+                sys.stderr.flush()
+                os._exit(1)
 
     def _leading(self) -> bool:
         return self._elector.leading and not self._stop.is_set()
