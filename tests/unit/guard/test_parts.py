@@ -314,6 +314,8 @@ def test_a_wrong_setting_is_refused(values: dict[str, Any], message: str) -> Non
         ({"identity": "a", "kubeconfig": "x"}, "absolute"),
         ({"identity": "a", "metrics_port": 70000}, "port from 1"),
         ({"identity": "a", "metrics_address": "localhost"}, "no IP address"),
+        ({"identity": "a", "metrics_address": "10.0.0.1"}, "plain HTTP is for loopback alone"),
+        ({"identity": "a", "metrics_tls_address": "::"}, "give the host.s own address"),
         ({"identity": "a", "log_level": "loud"}, "choose one of"),
         ({"identity": "a", "identty": "b"}, "did you mean identity"),
         ({"identity": "a", "settings": []}, "no mapping"),

@@ -33,6 +33,8 @@ def test_what_is_left_out_has_its_default() -> None:
         ({"node_name": "w1", "kubeconfig": None}, "kubeconfig is None, which is not text"),
         ({"node_name": "w1", "cri_socket": "/run/x.sock"}, "cri_socket is '/run/x.sock'"),
         ({"node_name": "w1", "metrics_address": "localhost"}, "no IP address"),
+        ({"node_name": "w1", "metrics_address": "0.0.0.0"}, "plain HTTP is for loopback alone"),
+        ({"node_name": "w1", "metrics_tls_address": 1}, "metrics_tls_address is 1, which is not text"),
         ({"node_name": "w1", "metrics_port": 65536}, "metrics_port is 65536"),
         ({"node_name": "w1", "metrics_port": True}, "metrics_port is True"),
         ({"node_name": "w1", "log_level": "loud"}, "log_level is 'loud'"),
