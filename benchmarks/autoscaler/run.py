@@ -16,7 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 # ruff: noqa: E402 (the path comes first)
-from rig import GROUP, Rig, address, provider_id, wait_until
+from rig import GROUP, Rig, provider_id, wait_until
 
 BOUND = 0.05
 """Seconds: what a call may take."""
@@ -66,16 +66,17 @@ def main() -> int:
             most = table("at rest", scaler.seconds)
 
             scaler.seconds.clear()
-            for number in range(joined + 1, joined + BURST + 1):
-                rig.behave(address(number), delay=5)
-            for number in range(0, BURST, 4):
-                scaler.increase(GROUP, 4)
-                assert scaler.target(GROUP) == joined + number + 4
+            # Hosts that take their time and none of this machine's.
+            (rig.folder / "programs" / "ssh").write_text("#!/usr/bin/env bash\nexec sleep 60\n")
+            for number in range(0, BURST, 2):
+                scaler.increase(GROUP, 2)
+                assert scaler.target(GROUP) == joined + number + 2
                 scaler.instances(GROUP)
-            for number in range(1, 9):
+            for number in range(1, 17):
                 scaler.delete(GROUP, provider_id(f"s{number}"))
                 scaler.target(GROUP)
-            scaler.round(nodes[:200])
+            for _round in range(options.rounds):
+                scaler.round(nodes[:200])
             print(f"\nprovider while {provider.metrics()['nodewise_autoscaler_working_hosts']:.0f} hosts join or leave: {provider.memory_mib():.0f} MiB")
             most = max(most, table("while hosts join and leave", scaler.seconds))
             print(f"\nthe longest answer took {most * 1000:.1f} ms, {BOUND * 1000:.0f} are allowed")

@@ -26,6 +26,7 @@ from ..api.client import ApiClient
 from ..api.clock import ServerClock
 from ..api.events import EVENTS, node_event
 from ..api.lease import PERIOD, Elector
+from ..api.pool import ClientPool
 from ..api.token import TokenKeeper
 from ..api.watch import Watcher
 from ..errors import NodewiseError
@@ -54,6 +55,10 @@ _REQUEST, _SHORT = 10.0, 3.0
 _PAGE = 50
 # Hosts that join or leave at the same time; the others wait for their turn.
 _WORKERS = 32
+# Connections that they share.
+_CONNECTIONS = 4
+# Seconds for which one thread may keep the interpreter while others wait for it: calls must not wait for hosts' threads.
+_SWITCH = 0.001
 # Events that wait for their turn; more are dropped, the oldest first. Those that are sent in one look.
 _EVENTS, _EVENTS_AT_ONCE = 1000, 20
 
@@ -106,7 +111,16 @@ class Provider:
         self._decider = Decider(config.groups, config.retry_seconds, new_id)
         self._inventory = self._decider.inventory()
         self._book = Book(ApiClient(kubeconfig, _SHORT), config.identity, self._leading, self._tell)
-        self._work = Work(config, self._decider, self._book, self._nodes, Hosts(config.ssh, config.control_plane_endpoint), self._clock, self._leading)
+        self._work = Work(
+            config,
+            ClientPool(kubeconfig, _REQUEST, _CONNECTIONS),
+            self._decider,
+            self._book,
+            self._nodes,
+            Hosts(config.ssh, config.control_plane_endpoint),
+            self._clock,
+            self._leading,
+        )
         self._service = Service(self._decider, self._book, self._nodes, self._clock.now, self._wake.set, self._state)
         watcher = Watcher(
             ApiClient(kubeconfig, _REQUEST), NODES, _PAGE, lambda item, _now, _told: node_of(item), self._nodes.store, self._clock, lambda _why: None
@@ -251,6 +265,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         config = read_config(options.config)
         LOGS.setLevel(config.log_level.upper())
+        sys.setswitchinterval(_SWITCH)
         return Provider(config, Notifier(), options.ready_seconds).run()
     except NodewiseError as error:
         LOG.error("%s", error)

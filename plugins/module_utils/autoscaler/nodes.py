@@ -9,7 +9,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from ..api.client import ApiClient
+from ..api.pool import ClientPool
 from ..api.store import Store
 from ..errors import NodewiseError
 from .decide import Node
@@ -55,13 +55,13 @@ class Nodes:
             node = self.store.all().get(name)
             return None if node is None or node.uid in self._deleted else node
 
-    def delete(self, client: ApiClient, name: str, provider_id: str, only_unready: bool = False) -> None:
+    def delete(self, client: ClientPool, name: str, provider_id: str, only_unready: bool = False) -> None:
         """Delete the Node of this name if it has this provider id; one that is gone already is fine.
 
         Parameters
         ----------
-        client : ApiClient
-            A connection of its own.
+        client : ClientPool
+            Connections.
         name, provider_id : str
             The Node.
         only_unready : bool

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from ..api.client import ApiClient
 from ..api.clock import ServerClock
+from ..api.pool import ClientPool
 from ..api.times import format_time
 from ..errors import NodewiseError
 from ..kubeadm import tokens
@@ -23,7 +23,7 @@ LIFETIME = 600
 DESCRIPTION = "made by nodewise-autoscaler for one join"
 SECRETS = "/api/v1/namespaces/kube-system/secrets"
 _CLUSTER_INFO = "/api/v1/namespaces/kube-public/configmaps/cluster-info"
-_PAUSE = 0.1
+_PAUSE = 0.2
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,13 @@ class Token:
 
 
 @contextmanager
-def bootstrap_token(client: ApiClient, token_id: str, clock: ServerClock) -> Iterator[Token]:
+def bootstrap_token(client: ClientPool, token_id: str, clock: ServerClock) -> Iterator[Token]:
     """Make a token and wait until the cluster has signed with it; remove it at the end, whatever happens (what cannot be removed then expires).
 
     Parameters
     ----------
-    client : ApiClient
-        A connection of its own.
+    client : ClientPool
+        Connections.
     token_id : str
         Its public part, so that whoever goes on after a crash can remove what was left.
     clock : ServerClock
@@ -78,7 +78,7 @@ def bootstrap_token(client: ApiClient, token_id: str, clock: ServerClock) -> Ite
             LOG.warning("%s; it expires by itself", error)
 
 
-def revoke(client: ApiClient, token_id: str) -> None:
+def revoke(client: ClientPool, token_id: str) -> None:
     """Remove a token; one that is gone already is fine.
 
     Raises
@@ -91,7 +91,7 @@ def revoke(client: ApiClient, token_id: str) -> None:
         raise NodewiseError(f"a bootstrap token cannot be removed: {answer.status} {answer.message}")
 
 
-def _hashes(client: ApiClient, token_id: str) -> list[str]:
+def _hashes(client: ClientPool, token_id: str) -> list[str]:
     deadline = time.monotonic() + tokens.SIGN_WAIT
     while True:
         answer = client.get(_CLUSTER_INFO)

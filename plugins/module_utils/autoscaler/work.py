@@ -9,8 +9,9 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
-from ..api.client import ApiClient, NoAnswer
+from ..api.client import NoAnswer
 from ..api.clock import ServerClock
+from ..api.pool import ClientPool
 from ..errors import NodewiseError
 from ..process import TimeoutExpired, run
 from .book import Book
@@ -25,8 +26,6 @@ LOG = logging.getLogger("nodewise.autoscaler")
 _LOOK, _BOOT, _AGAIN = 0.2, 5.0, 1.0
 # Seconds that a host may take to say what it is.
 _STATUS = 20.0
-# Seconds of one request to the API server.
-_REQUEST = 10.0
 
 
 class Abandoned(Exception):
@@ -40,6 +39,8 @@ class Work:
     ----------
     config : Config
         The configuration.
+    client : ClientPool
+        Connections to the API server.
     decider : Decider
         Turns outcomes into records.
     book : Book
@@ -54,8 +55,11 @@ class Work:
         Whether this provider leads; asked before each step.
     """
 
-    def __init__(self, config: Config, decider: Decider, book: Book, nodes: Nodes, hosts: Hosts, clock: ServerClock, leading: Callable[[], bool]) -> None:
+    def __init__(
+        self, config: Config, client: ClientPool, decider: Decider, book: Book, nodes: Nodes, hosts: Hosts, clock: ServerClock, leading: Callable[[], bool]
+    ) -> None:
         self._config = config
+        self._client = client
         self._decider = decider
         self._book = book
         self._nodes = nodes
@@ -69,22 +73,19 @@ class Work:
         if found is None:
             return "abandoned"
         group, host = found
-        client = ApiClient(self._config.kubeconfig, _REQUEST)
         try:
-            return self._join(client, name, group, host, record) if record.state == JOINING else self._leave(client, name, host, record)
+            return self._join(name, group, host, record) if record.state == JOINING else self._leave(name, host, record)
         except Abandoned:
             return "abandoned"
-        finally:
-            client.close()
 
-    def _join(self, client: ApiClient, name: str, group: Group, host: Host, record: Record) -> str:
+    def _join(self, name: str, group: Group, host: Host, record: Record) -> str:
         try:
-            self._make_join(client, name, group, host, record)
+            self._make_join(name, group, host, record)
         except NodewiseError as error:
             reason = str(error)
             try:
                 # Nothing has run on a Node that was never Ready. One that is, has come after all: it is taken on.
-                self._nodes.delete(client, name, host.provider_id, only_unready=True)
+                self._nodes.delete(self._client, name, host.provider_id, only_unready=True)
             except NodewiseError as second:
                 LOG.warning("%s: %s", name, second)
             self._write_down(lambda records, now: self._decider.join_failed(records, name, reason, now))
@@ -92,17 +93,17 @@ class Work:
         self._write_down(lambda records, now: self._decider.joined(records, name, now))
         return "joined"
 
-    def _make_join(self, client: ApiClient, name: str, group: Group, host: Host, record: Record) -> None:
-        if self._is_ready(host):
+    def _make_join(self, name: str, group: Group, host: Host, record: Record) -> None:
+        if self._is_ready(name, host):
             # Done before this provider was started anew; what it has left goes.
-            revoke(client, record.token_id)
+            revoke(self._client, record.token_id)
             return
         self._refuse_foreign(name, host)
         self._wake(name, host, record)
         deadline = time.monotonic() + self._config.join_timeout_seconds
         while True:
             try:
-                with bootstrap_token(client, record.token_id, self._clock) as token:
+                with bootstrap_token(self._client, record.token_id, self._clock) as token:
                     self._go_on(name, record)
                     self._hosts.join(name, host, token.token, token.ca_cert_hashes, group.labels, group.taints, deadline)
                 break
@@ -112,7 +113,7 @@ class Work:
                 if time.monotonic() >= deadline:
                     raise
                 time.sleep(_AGAIN)
-        while not self._is_ready(host):
+        while not self._is_ready(name, host):
             self._go_on(name, record)
             if time.monotonic() >= deadline:
                 there = host.provider_id in self._nodes.by_provider_id()
@@ -120,17 +121,17 @@ class Work:
                 raise NodewiseError(f"it has joined, but {problem} within {self._config.join_timeout_seconds:.0f} s")
             time.sleep(_LOOK)
 
-    def _leave(self, client: ApiClient, name: str, host: Host, record: Record) -> str:
+    def _leave(self, name: str, host: Host, record: Record) -> str:
         try:
             if record.token_id:
-                revoke(client, record.token_id)
+                revoke(self._client, record.token_id)
             self._refuse_foreign(name, host)
             if record.state == FAILED:
                 self._wake(name, host, record)
             self._go_on(name, record)
             self._hosts.leave(name, host, time.monotonic() + self._config.leave_timeout_seconds)
             self._go_on(name, record)
-            self._nodes.delete(client, name, host.provider_id)
+            self._nodes.delete(self._client, name, host.provider_id)
         except NodewiseError as error:
             reason = f"it does not leave: {error}"
             self._write_down(lambda records, now: self._decider.leave_failed(records, name, reason, now))
@@ -174,9 +175,9 @@ class Work:
     def _record(self, name: str) -> Record:
         return self._book.records.get(name, Record())
 
-    def _is_ready(self, host: Host) -> bool:
-        node = self._nodes.by_provider_id().get(host.provider_id)
-        return node is not None and node.ready
+    def _is_ready(self, name: str, host: Host) -> bool:
+        node = self._nodes.named(name)
+        return node is not None and node.ready and node.provider_id == host.provider_id
 
     def _write_down(self, decide: Callable[[Records, float], Records]) -> None:
         """Write an outcome down, however often it takes."""

@@ -40,8 +40,7 @@ class Scene:
         ids = token_ids()
         decider = Decider(self.config.groups, 60.0, lambda: next(ids))
         self.decider = decider
-        self.work = Work(self.config, decider, self, self.nodes, self, ServerClock(), lambda: self.leading)  # type: ignore[arg-type]
-        monkeypatch.setattr(work_module, "ApiClient", lambda _kubeconfig, _timeout: self)
+        self.work = Work(self.config, None, decider, self, self.nodes, self, ServerClock(), lambda: self.leading)  # type: ignore[arg-type]
         monkeypatch.setattr(work_module, "bootstrap_token", self.token)
         monkeypatch.setattr(work_module, "revoke", lambda _client, token_id: self.log.append(f"revoke {token_id}"))
         monkeypatch.setattr(work_module.time, "sleep", self.sleep)
@@ -56,9 +55,6 @@ class Scene:
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds
-
-    def close(self) -> None:
-        """As ApiClient."""
 
     # As Book.
 
