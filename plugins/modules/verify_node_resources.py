@@ -52,6 +52,7 @@ options:
       - pressure
       - cgroups
       - configuration
+      - certificate
       - flags
       - confinement
   window:
@@ -146,6 +147,14 @@ options:
         description: Age of the metrics API's figures above which it is a failure.
         type: float
         default: 120
+      certificate_warn_days:
+        description: Days until the kubelet's serving certificate ends, below which it is a warning.
+        type: float
+        default: 30
+      certificate_fail_days:
+        description: Days until the kubelet's serving certificate ends, below which it is a failure.
+        type: float
+        default: 7
 requirements:
   - python3-yaml on the host
   - grpcio and protobuf on the host, for what the container runtime says; the reporter's Python or the system's is used

@@ -45,17 +45,24 @@ def endpoint(node: Mapping[str, Any]) -> tuple[str, int] | None:
 
 def flaw(node: str, address: str, port: int, context: ssl.SSLContext) -> str:
     """Return what is wrong with the certificate that the kubelet shows; empty if its clients can trust it."""
+    return shown_by(node, address, port, context)[0]
+
+
+def shown_by(node: str, address: str, port: int, context: ssl.SSLContext) -> tuple[str, float | None]:
+    """Return what is wrong with the certificate that the kubelet shows, and when a good one ends (seconds since 1970)."""
     try:
         with socket.create_connection((address, port), timeout=_SECONDS) as plain, context.wrap_socket(plain, server_hostname=address) as channel:
             shown: dict[str, Any] = dict(channel.getpeercert() or {})
     except ssl.SSLCertVerificationError as error:
-        return f"its certificate is not trusted ({error.verify_message})"
+        return f"its certificate is not trusted ({error.verify_message})", None
     except ssl.SSLError as error:
         # A kubelet without a certificate ends the handshake with an alert.
-        return f"it has no certificate yet ({error.reason or error})"
+        return f"it has no certificate yet ({error.reason or error})", None
     except TimeoutError:
-        return f"{address}:{port} did not answer within {_SECONDS:g} s"
+        return f"{address}:{port} did not answer within {_SECONDS:g} s", None
     except OSError as error:
-        return f"{address}:{port}: {error.strerror or error}"
+        return f"{address}:{port}: {error.strerror or error}", None
     names = [value for part in shown.get("subject", ()) for key, value in part if key == "commonName"]
-    return "" if names == [f"{USER}{node}"] else f"its certificate is that of {', '.join(map(str, names))}"
+    if names != [f"{USER}{node}"]:
+        return f"its certificate is that of {', '.join(map(str, names))}", None
+    return "", float(ssl.cert_time_to_seconds(shown["notAfter"]))

@@ -29,6 +29,7 @@ TOPICS: Mapping[str, Check] = {
     "pressure": kubelet.pressure,
     "cgroups": kubelet.cgroups,
     "configuration": kubelet.configuration,
+    "certificate": kubelet.certificate,
     "flags": kubelet.flags,
     "confinement": identity.confinement,
 }

@@ -15,7 +15,7 @@ from ...kubelet.values import parse_duration
 from ..result import FAIL, OK, UNKNOWN, WARN, Result
 from .capacity import DEFAULT_EVICTION_HARD, effective_eviction, threshold
 from .identity import condition
-from .reading import Look, NodeReading, Tolerances, mebibytes
+from .reading import Look, NodeReading, Tolerances, graded, mebibytes
 
 # Eviction signal: the Node's condition, and where the Summary has available and capacity of it.
 _SIGNALS: Mapping[str, tuple[str, tuple[str, ...], str, str]] = {
@@ -193,6 +193,23 @@ def _eviction(reading: NodeReading) -> Result:
     observed = f"no threshold for {', '.join(lost)}" if lost else "all there"
     expected = f"thresholds for {', '.join(DEFAULT_EVICTION_HARD)}"
     return reading.result("configuration.eviction", WARN if lost else OK, expected, observed, sources=("configz",), hint=hint)
+
+
+def certificate(reading: NodeReading, tolerances: Tolerances) -> list[Result]:
+    """With serverTLSBootstrap the kubelet serves with a certificate of the cluster, and gets the next one in time."""
+    check, sources = "certificate", ("TLS handshake", "configz serverTLSBootstrap")
+    missing = reading.unreadable(check, "a certificate of the cluster", reading.configz, reading.last.node, sources=sources)
+    if missing is not None:
+        return [missing]
+    if not reading.configz.value.get("serverTLSBootstrap"):
+        return []
+    found, hint = reading.serving, "kubectl get csr; journalctl -u nodewise-guard | grep 'not approved'; or run the playbook site"
+    expected, tolerance = "a certificate of the cluster", f"{tolerances.certificate_warn_days:g} days, {tolerances.certificate_fail_days:g} at the least"
+    if found.error:
+        return [reading.result(check, FAIL, expected, found.error, tolerance, sources, hint)]
+    days = (found.value - reading.server_now) / 86400
+    status = graded(-days, -tolerances.certificate_warn_days, -tolerances.certificate_fail_days)
+    return [reading.result(check, status, expected, f"one that ends in {days:.0f} days", tolerance, sources, hint)]
 
 
 def flags(reading: NodeReading, _tolerances: Tolerances) -> list[Result]:

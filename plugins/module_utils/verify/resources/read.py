@@ -30,6 +30,7 @@ from ...node.model import CpuCounter, HostReading
 from ...node.readings import HostReader
 from ...process import TimeoutExpired, run
 from ...report import schema
+from ...serving.probe import endpoint, shown_by, trust
 from ...systemd.systemctl import Systemd
 from ..api import Reading, taken, text_of
 from .checks import wait_for_another
@@ -129,7 +130,7 @@ def read_node(options: Options, tolerances: Tolerances, sleep: Callable[[float],
             looks.append(_look(pool, given or own, kubelet, runtime, host, true_name, clock))
         runtime.close()
         host.close()
-    return replace(reading, clock=clock.reading)
+    return replace(reading, clock=clock.reading, serving=_serving(true_name, looks[-1].node, credentials))
 
 
 _REVIEW = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
@@ -280,6 +281,15 @@ def _foreign(own: ApiClient, name: str) -> Reading:
     except NodewiseError as error:
         return Reading(error=error.message)
     return Reading(Attempt(answer.status, answer.message))
+
+
+def _serving(name: str, node: Reading, credentials: Credentials) -> Reading:
+    """Return when the certificate ends that the kubelet shows at the Node's address, or why no client could trust it."""
+    place = None if node.error else endpoint(node.value)
+    if place is None:
+        return Reading(error=node.error or "the Node has no address", status=node.status)
+    why, end = shown_by(name, *place, trust(credentials.authority))
+    return Reading(error=why) if why else Reading(end)
 
 
 def _kubelet(credentials: Credentials, config_file: Reading) -> KubeletClient | Reading:

@@ -47,6 +47,8 @@ class Tolerances:
         From a crossed eviction threshold to the Node's condition: 10 s monitor + 10 s status period.
     sample_seconds : float
         Samples of usage that are further apart than this are not compared: metrics-server scrapes every 15 s what was measured every 10 to 15 s.
+    certificate_warn_days, certificate_fail_days : float
+        Until the serving certificate ends. Kubelets ask for the next one when a tenth to three tenths of its life are left; of a year, 36 days at the least.
     metrics_warn_seconds, metrics_fail_seconds : float
         Age of metrics-server's figures: two rounds of 15 s and the kubelet's 15 s, and one round that failed; metrics-server drops what is older than
         a few rounds.
@@ -68,6 +70,8 @@ class Tolerances:
     sample_seconds: float = 30
     metrics_warn_seconds: float = 60
     metrics_fail_seconds: float = 120
+    certificate_warn_days: float = 30
+    certificate_fail_days: float = 7
 
 
 @dataclass(frozen=True)
@@ -158,6 +162,8 @@ class NodeReading:
         A line for each flag in its unit and environment files that it no longer has.
     kubepods : Reading
         Cgroup driver (C(systemd) or C(cgroupfs)) by the name of the cgroup in which the pods' processes are.
+    serving : Reading
+        When the certificate ends that the kubelet serves with, seconds since the epoch; or why its clients cannot trust it.
     reporter : Reading
         C(ActiveState) of the reporter's unit, or C(not-found).
     foreign : Reading
@@ -178,6 +184,7 @@ class NodeReading:
     config_file: Reading = _NOT_READ
     gone_flags: Reading = _NOT_READ
     kubepods: Reading = _NOT_READ
+    serving: Reading = _NOT_READ
     reporter: Reading = _NOT_READ
     foreign: Reading = _NOT_READ
     reporter_required: bool = True

@@ -146,12 +146,14 @@ def make_reading(*looks: Look, **changed: Any) -> NodeReading:
         Reading(
             {
                 "cgroupDriver": "systemd",
+                "serverTLSBootstrap": True,
                 "evictionHard": {"memory.available": "100Mi", "nodefs.available": "10%", "nodefs.inodesFree": "5%", "imagefs.available": "15%"},
             }
         ),
         Reading({"cgroupDriver": "systemd"}),
         Reading([]),
         Reading("systemd"),
+        Reading(NOW + 300 * 86400),
         Reading("active"),
         Reading(Attempt(422, "is forbidden: ValidatingAdmissionPolicy 'x' denied request: another node's report")),
     )

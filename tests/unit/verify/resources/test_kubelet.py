@@ -1,7 +1,7 @@
 # Copyright: Nodewise authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Pressure, cgroups, configuration and flags."""
+"""Pressure, cgroups, configuration, the serving certificate and flags."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ansible_collections.nodewise.cluster.plugins.module_utils.verify.resources 
 from ansible_collections.nodewise.cluster.plugins.module_utils.verify.resources.reading import Look, NodeReading, Tolerances
 from ansible_collections.nodewise.cluster.plugins.module_utils.verify.result import FAIL, OK, UNKNOWN, WARN, Result
 
-from .conftest import MIB, summary
+from .conftest import MIB, NOW, summary
 from .test_identity import FORBIDDEN, by_name, the
 
 Made = Callable[..., NodeReading]
@@ -23,7 +23,7 @@ MakeLook = Callable[..., Look]
 Plain = Callable[[str], Any]
 
 
-@pytest.mark.parametrize("check", [kubelet.pressure, kubelet.cgroups, kubelet.configuration, kubelet.flags])
+@pytest.mark.parametrize("check", [kubelet.pressure, kubelet.cgroups, kubelet.configuration, kubelet.certificate, kubelet.flags])
 def test_a_healthy_node(made: Made, check: Callable[..., list[Result]]) -> None:
     assert {result.status for result in check(made(), Tolerances())} == {OK}
 
@@ -186,3 +186,29 @@ def test_a_removed_flag(made: Made, look: MakeLook, plain: Plain, version: str, 
     line = "/etc/default/kubelet: --pod-infra-container-image is gone since Kubernetes 1.35; instead: x"
     (result,) = kubelet.flags(made(look(node=Reading(node)), gone_flags=Reading([line])), Tolerances())
     assert (result.status, result.observed) == (status, line)
+
+
+# -- the serving certificate ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("days", "status"), [(300, "ok"), (30.1, "ok"), (29.9, "warn"), (7.1, "warn"), (6.9, "fail"), (-1, "fail")])
+def test_a_serving_certificate_that_ends_soon_was_not_renewed(made: Made, days: float, status: str) -> None:
+    (result,) = kubelet.certificate(made(serving=Reading(NOW + days * 86400)), Tolerances())
+    assert (result.check, result.status, result.tolerance) == ("resources.certificate", status, "30 days, 7 at the least")
+    assert result.observed == f"one that ends in {days:.0f} days"
+
+
+def test_a_certificate_that_no_client_trusts_fails(made: Made) -> None:
+    (result,) = kubelet.certificate(made(serving=Reading(error="it has no certificate yet (TLSV1_ALERT_INTERNAL_ERROR)")), Tolerances())
+    assert (result.status, result.observed) == ("fail", "it has no certificate yet (TLSV1_ALERT_INTERNAL_ERROR)")
+    assert "kubectl get csr" in result.hint
+
+
+def test_kubelets_that_sign_their_own_are_as_they_were_wanted(made: Made) -> None:
+    own = Reading({"cgroupDriver": "systemd", "serverTLSBootstrap": False})
+    assert kubelet.certificate(made(configz=own, serving=Reading(error="not trusted")), Tolerances()) == []
+
+
+def test_without_the_right_to_read_the_configuration_it_is_unknown(made: Made) -> None:
+    (result,) = kubelet.certificate(made(configz=Reading(error="HTTP 403 no", status=403)), Tolerances())
+    assert result.status == "unknown"

@@ -64,7 +64,7 @@ def test_a_healthy_node(run: Run, called: dict[str, Any], made: Made, look: Make
 def test_without_a_window_cpu_is_left_out(run: Run, called: dict[str, Any]) -> None:
     assert run(window=0)["verdict"] == "pass"
     assert "cpu" not in called["options"].topics
-    assert len(called["options"].topics) == 16
+    assert len(called["options"].topics) == 17
 
 
 def test_no_window_is_waited_for_without_cpu(run: Run, called: dict[str, Any]) -> None:
