@@ -79,6 +79,11 @@ serving:
   type: list
   elements: str
   sample: [cp1, w1]
+flaws:
+  description: For each node whose kubelet does not serve with a certificate of the cluster in time, what is wrong. The module fails if there is one.
+  returned: always
+  type: dict
+  sample: {"w2": "it has no certificate yet (TLSV1_ALERT_INTERNAL_ERROR)"}
 unseen:
   description: Nodes whose kubelets do not speak to the API server, and which were left out.
   returned: success
@@ -111,7 +116,7 @@ def main() -> None:
     options = module.params
     if module.check_mode and not os.path.exists(options["kubeconfig"]):
         # A cluster that is not there yet.
-        module.exit_json(changed=True, actions=[f"approve {node}'s request" for node in sorted(options["nodes"])], refused={}, serving=[], unseen=[])
+        module.exit_json(changed=True, actions=[f"approve {node}'s request" for node in sorted(options["nodes"])], refused={}, serving=[], unseen=[], flaws={})
     wrong = [node for node, addresses in options["nodes"].items() if not isinstance(addresses, list) or not all(isinstance(one, str) for one in addresses)]
     if wrong:
         module.fail_json(msg=f"nodes: {', '.join(map(str, wrong))} has no list of addresses. Remedy: write it as [192.0.2.21].")
@@ -122,15 +127,14 @@ def main() -> None:
         module.fail_json(msg=str(error))
     for name, why in sorted(outcome.refused.items()):
         module.warn(f"The certificate signing request {name} is not approved: {why}.")
+    result = {name: getattr(outcome, name) for name in ("actions", "refused", "serving", "unseen", "flaws")}
+    if outcome.flaws:
+        lines = "; ".join(f"{node}: {why}" for node, why in sorted(outcome.flaws.items()))
+        remedy = "see 'kubectl get csr', and on that node 'journalctl -u kubelet | grep -i certificate'"
+        message = f"Not every kubelet serves with a certificate of the cluster after {options['timeout']} s: {lines}. Remedy: {remedy}."
+        module.fail_json(msg=message, changed=bool(outcome.actions), **result)
     diff = {"before_header": "cluster", "after_header": "cluster", "before": "", "after": outcome.diff} if outcome.diff else {}
-    module.exit_json(
-        changed=bool(outcome.actions),
-        actions=outcome.actions,
-        refused=outcome.refused,
-        serving=outcome.serving,
-        unseen=outcome.unseen,
-        diff=diff,
-    )
+    module.exit_json(changed=bool(outcome.actions), diff=diff, **result)
 
 
 if __name__ == "__main__":

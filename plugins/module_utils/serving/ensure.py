@@ -39,7 +39,9 @@ class Outcome:
     serving : list of str
         Nodes whose kubelets' certificates were verified.
     unseen : list of str
-        Nodes that were left out, because they are not Ready.
+        Nodes that were left out, because their kubelets do not speak to the API server.
+    flaws : dict
+        For each other node what is wrong with its certificate after all the time there was.
     diff : str
         Change of the ConfigMap.
     """
@@ -48,6 +50,7 @@ class Outcome:
     refused: dict[str, str] = field(default_factory=dict)
     serving: list[str] = field(default_factory=list)
     unseen: list[str] = field(default_factory=list)
+    flaws: dict[str, str] = field(default_factory=dict)
     diff: str = ""
 
 
@@ -84,7 +87,7 @@ def ensure(
     Raises
     ------
     NodewiseError
-        The API server cannot be reached or refuses something, an address is wrong, or a kubelet does not get its certificate in time.
+        The API server cannot be reached or refuses something, or an address is wrong.
     """
     client = ApiClient(kubectl.kubeconfig)
     try:
@@ -130,23 +133,21 @@ def _wait(
     clock: Callable[[], float],
 ) -> None:
     deadline = clock() + timeout
-    flaws: dict[str, str] = {}
     while True:
+        silent: NoAnswer | None = None
         try:
             approved, outcome.refused = approver.decide(approver.pending(), known, time.time())
             outcome.actions += [f"approve {node}'s request" for node in approved]
-            flaws = _flaws(client, known, context, outcome)
-            if not flaws:
-                return
+            outcome.flaws = _flaws(client, known, context, outcome)
         except NoAnswer as error:
             # The API server itself may be restarting.
-            flaws = {"the API server": error.message}
+            silent = error
+        if silent is None and not outcome.flaws:
+            return
         if clock() >= deadline:
-            lines = [f"{node}: {why}" for node, why in sorted(flaws.items())] + [f"request {name} of {why}" for name, why in sorted(outcome.refused.items())]
-            raise NodewiseError(
-                f"Not every kubelet serves with a certificate of the cluster after {timeout:.0f} s: {'; '.join(lines)}.",
-                "see 'kubectl get csr' and 'journalctl -u kubelet | grep -i certificate' on that node",
-            )
+            if silent is not None:
+                raise silent
+            return
         time.sleep(_PAUSE)
 
 

@@ -345,10 +345,18 @@ def test_a_kubelet_that_does_not_get_there_is_named_with_its_request(
 ) -> None:
     server = Server(make_request(usages=["client auth"]))
     server.nodes["w1"] = alive("w1", serve(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)), "False")
-    with pytest.raises(NodewiseError) as caught:
+    outcome = run(server, KNOWN, ["w1"])
+    assert list(outcome.flaws) == ["w1"] and outcome.flaws["w1"].startswith("it has no certificate yet")
+    assert outcome.refused == {"csr-1": "w1: it asks for the usages client auth"}
+
+
+def test_an_api_server_that_stays_away_is_an_error(run: Callable[..., ensure.Outcome], monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Server()
+    monkeypatch.setattr(Approver, "pending", lambda _self: Server.get(silent, ""))
+    silent = Server()
+    silent.silent = True
+    with pytest.raises(NoAnswer, match="cp1:6443 did not answer"):
         run(server, KNOWN, ["w1"])
-    assert "after 0 s: w1: it has no certificate yet" in str(caught.value)
-    assert "request csr-1 of w1: it asks for the usages client auth" in str(caught.value)
 
 
 def test_a_node_that_is_away_is_left_out(run: Callable[..., ensure.Outcome]) -> None:
