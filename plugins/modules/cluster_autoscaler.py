@@ -141,6 +141,7 @@ image_available:
   sample: true
 """
 
+import json
 import os
 
 from ansible.module_utils.basic import AnsibleModule
@@ -230,12 +231,13 @@ def has_image(socket: str, image: str) -> bool:
         There is no crictl, or it does not answer.
     """
     try:
-        done = run(["crictl", f"--runtime-endpoint={socket}", f"--image-endpoint={socket}", "images", "--quiet", image], timeout=60)
-    except (OSError, TimeoutExpired) as error:
+        # Of a name that is asked for containerd answers with all images if it has none of it.
+        done = run(["crictl", f"--runtime-endpoint={socket}", f"--image-endpoint={socket}", "images", "--output=json"], timeout=60)
+        if done.returncode:
+            raise NodewiseError(f"crictl images failed ({done.returncode}): {done.stderr.strip()[-300:]}")
+        return any(image in (one.get("repoTags") or []) for one in json.loads(done.stdout).get("images") or [])
+    except (OSError, TimeoutExpired, ValueError) as error:
         raise NodewiseError(f"crictl cannot say whether this host has {image}: {error}.", "run site.yml, which installs it") from error
-    if done.returncode:
-        raise NodewiseError(f"crictl images failed ({done.returncode}): {done.stderr.strip()[-300:]}")
-    return bool(done.stdout.strip())
 
 
 def _exit(module: AnsibleModule, outcome: Outcome, **more: bool) -> None:
