@@ -13,7 +13,7 @@ description:
   - Runs metrics-server in C(kube-system), and makes it the server of C(v1beta1.metrics.k8s.io).
   - It verifies the kubelets' certificates with the cluster's authority, so the kubelets must have some of it
     (M(nodewise.cluster.kubelet_serving_certificates)); and the API server verifies its, which this module makes with the host's C(openssl) and renews.
-  - Waits until the API is available and has figures of every node that is Ready.
+  - Waits until the API is available and has figures of every node that is Ready. A node that has none a minute after others is a warning, and in RV(missing).
   - Another metrics-server that is there already is refused, not taken over.
   - Runs on a control-plane host. The image must be on the nodes, or a registry that they reach.
 extends_documentation_fragment:
@@ -61,7 +61,7 @@ options:
     default: kubectl
   timeout:
     description:
-      - Seconds in which there have to be figures.
+      - Seconds in which there have to be figures of any node.
     type: int
     default: 180
 author:
@@ -91,6 +91,12 @@ nodes:
   type: list
   elements: str
   sample: [cp1, w1]
+missing:
+  description: Nodes that are Ready and of which there are none.
+  returned: with O(state=present)
+  type: list
+  elements: str
+  sample: []
 """
 
 import os
@@ -137,7 +143,9 @@ def main() -> None:
     except NodewiseError as error:
         module.fail_json(msg=str(error))
     diff = {"before_header": "cluster", "after_header": "cluster", "before": "", "after": outcome.diff} if outcome.diff else {}
-    result = {"nodes": outcome.nodes} if present else {}
+    for node in outcome.missing:
+        module.warn(f"metrics-server has no figures of {node}: see its log, and whether that kubelet's certificate is the cluster's (kubectl get csr).")
+    result = {"nodes": outcome.nodes, "missing": outcome.missing} if present else {}
     module.exit_json(changed=bool(outcome.actions), actions=outcome.actions, diff=diff, **result)
 
 

@@ -17,8 +17,8 @@ from . import certificate
 from .manifests import API_SERVICE, NAME, NAMESPACE, PART_OF, SECRET, Certificate, Settings, budget, certificate_of, cluster_objects
 
 _NODES = "/apis/metrics.k8s.io/v1beta1/nodes"
-# Seconds between two looks at the figures, which cannot be watched.
-_PAUSE = 1.0
+# Seconds between two looks at the figures, which cannot be watched; and those that a node may be behind the first one.
+_PAUSE, _BEHIND = 1.0, 60.0
 
 
 @dataclass
@@ -33,20 +33,25 @@ class Outcome:
         What changes in the cluster; secrets are not in it.
     nodes : list of str
         Nodes of which there are figures.
+    missing : list of str
+        Nodes that are Ready and of which there are none.
     """
 
     actions: list[str] = field(default_factory=list)
     diff: str = ""
     nodes: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
 
 
 def ensure_present(kubectl: Kubectl, settings: Settings, timeout: float, check_mode: bool) -> Outcome:
     """Apply the objects, and wait until the API is available and has figures of every node that is Ready.
 
+    A node whose kubelet cannot be asked is not waited for to the end, and does not fail what works for all others.
+
     Raises
     ------
     NodewiseError
-        Another metrics-server is there, the API server refuses something, or there are no figures in time.
+        Another metrics-server is there, the API server refuses something, or there are no figures at all in time.
     """
     outcome = Outcome()
     # Whatever its certificate, these are the objects.
@@ -69,7 +74,7 @@ def ensure_present(kubectl: Kubectl, settings: Settings, timeout: float, check_m
     if outcome.diff:
         kubectl.apply(wanted)
     _delete(kubectl, [one for one in found if _name(one) in surplus])
-    outcome.nodes = _wait(kubectl, timeout)
+    outcome.nodes, outcome.missing = _wait(kubectl, timeout)
     return outcome
 
 
@@ -130,8 +135,8 @@ def _ours(one: Mapping[str, Any]) -> bool:
     return bool((one["metadata"].get("labels") or {}).get(PART_OF[0]) == PART_OF[1])
 
 
-def _wait(kubectl: Kubectl, timeout: float, clock: Callable[[], float] = time.monotonic) -> list[str]:
-    """Return the nodes with figures, once the API has some of each node that is Ready."""
+def _wait(kubectl: Kubectl, timeout: float, clock: Callable[[], float] = time.monotonic) -> tuple[list[str], list[str]]:
+    """Return the nodes with figures, and those that are Ready and still have none."""
     deadline = clock() + timeout
 
     def left() -> float:
@@ -144,10 +149,11 @@ def _wait(kubectl: Kubectl, timeout: float, clock: Callable[[], float] = time.mo
         code, out, err = kubectl.run([*waited, f"--timeout={left():.0f}s"], ok=(0, 1), timeout=left() + 30)
         if code:
             raise _failure(kubectl, (err or out).strip(), timeout)
+    behind = clock() + _BEHIND
     while True:
         missing, found = _figures(kubectl)
-        if not missing:
-            return found
+        if not missing or (found and clock() >= min(behind, deadline)):
+            return found, missing
         if clock() >= deadline:
             raise _failure(kubectl, f"no figures of {', '.join(missing)}", timeout)
         time.sleep(_PAUSE)

@@ -223,8 +223,15 @@ def test_what_does_not_work_says_why() -> None:
     assert "APIService: MissingEndpoints: no addresses" in text and "x509: certificate signed by unknown authority" in text
 
 
-def test_a_node_without_figures_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_node_without_figures_does_not_fail_the_others() -> None:
     cluster = Cluster()
     cluster.figures = ["cp1"]
-    with pytest.raises(NodewiseError, match=r"no figures of w1\."):
+    outcome = install.ensure_present(cluster, SETTINGS, 0, False)  # type: ignore[arg-type]
+    assert (outcome.nodes, outcome.missing) == (["cp1"], ["w1"])
+
+
+def test_no_figures_at_all_fail() -> None:
+    cluster = Cluster()
+    cluster.figures = []
+    with pytest.raises(NodewiseError, match=r"no figures of cp1, w1\."):
         install.ensure_present(cluster, SETTINGS, 0, False)  # type: ignore[arg-type]
