@@ -310,6 +310,46 @@ def test_an_api_server_that_is_down_stops_no_sampling() -> None:
             print(f"{node}: current {current_again(node, since):.1f} s after the fault's end")
 
 
+def attempts(node: str) -> dict[str, float]:
+    """Return how often the node's reporter has tried to write, by the result."""
+    text = sh(
+        node,
+        "curl -s http://127.0.0.1:10270/metrics || python3 -c \"import urllib.request as u; print(u.urlopen('http://127.0.0.1:10270/metrics').read().decode())\"",
+    )
+    return {result: float(count) for result, count in re.findall(r'nodewise_reporter_publishes_total{result="(\w+)"} (\S+)', text)}
+
+
+def test_a_storm_of_429_is_sat_out() -> None:
+    """Each write of a report is refused by API priority and fairness, as on an API server that is overloaded."""
+    level = "prioritylevelconfiguration/nodewise-reporter"
+    before = json.loads(on("cp1", *KUBECTL, "get", level, "-o", "json"))["spec"]
+    closed = {
+        "type": "Limited",
+        "limited": {"nominalConcurrencyShares": 0, "lendablePercent": 0, "borrowingLimitPercent": 0, "limitResponse": {"type": "Reject"}},
+    }
+
+    def patch(spec: dict[str, Any]) -> None:
+        replaced = json.dumps([{"op": "replace", "path": "/spec", "value": spec}])
+        on("cp1", *KUBECTL, "patch", level, "--type=json", "-p", replaced)
+
+    with nothing_false():
+        patch(closed)
+        try:
+            until("all are refused", INTERVAL, lambda: all("429" in sh(node, f"systemctl show {UNIT} -p StatusText") for node in NODES))
+            first = {node: attempts(node) for node in NODES}
+            time.sleep(60)
+            tries = {node: sum(attempts(node).values()) - sum(first[node].values()) for node in NODES}
+            print(f"attempts in 60 s of refusal: {tries}")
+            # With 429 comes "Retry-After: 1"; without a growing pause that were 30 attempts or more.
+            assert max(tries.values()) <= 15
+            assert {node: attempts(node)["accepted"] for node in NODES} == {node: first[node]["accepted"] for node in NODES}
+        finally:
+            patch(before)
+        since = time.time()
+        for node in NODES:
+            print(f"{node}: current {current_again(node, since):.1f} s after the storm")
+
+
 def test_a_full_disk_stops_nothing() -> None:
     with full_disk("0"):
         until("w1's disk is full", VISIBLE, lambda: pressures()["w1"] == "disk")
