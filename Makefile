@@ -94,6 +94,7 @@ test: ## All tests of a submission: lint, unit, sanity, molecule
 test-all: ## `test`, and what takes longer: real parts of the library, faults of the lab, Kubernetes 1.36, the newest ansible-core
 	@$(MAKE) --no-print-directory test
 	@$(MAKE) --no-print-directory test-admission
+	@$(MAKE) --no-print-directory test-autoscaler
 	@$(MAKE) --no-print-directory test-integration
 	@$(MAKE) --no-print-directory test-newest
 
@@ -131,7 +132,12 @@ test-molecule: packages venv ## molecule: the whole site on lab hosts, its fault
 test-admission: packages venv ## molecule: the API server's admission plugins changed on a living control plane
 	@$(STAGE) molecule-admission scripts/molecule-test --scenario-name admission $(ARGS)
 
-ON_CLUSTER := readings nodereports reporter verify_resources cluster_resources_info page
+.PHONY: test-autoscaler
+test-autoscaler: packages venv ## molecule: a pending pod makes the standby host join, and idle it leaves again
+	@$(STAGE) molecule-autoscaler scripts/molecule-test --scenario-name autoscaler $(ARGS)
+
+ON_CLUSTER := readings nodereports reporter verify_resources cluster_resources_info page guard guard_lab metrics_server monitoring_rules monitoring \
+  autoscaler_provider
 .PHONY: test-integration
 test-integration: packages venv ## pytest: the artifacts' builds, a lab's and a killed run's faults; then on the lab's cluster, the nodes' and their reports' faults
 	@scripts/packages $(INTEGRATION_PACKAGES)
