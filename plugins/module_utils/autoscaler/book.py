@@ -3,14 +3,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The records, kept in a ConfigMap: what has been promised to the autoscaler survives this process and this host.
 
-Every write names the version that was read, so of two that write at once one is refused; whoever takes over writes first of all, so a late write
-of the one before is refused, too.
+Every write names the version that was read, so of two that write at once one is refused. Whoever takes over writes first of all, so a late write
+of the one before is refused, too; and so does one whose write has had no answer, since it may still be on its way.
 """
 
 from __future__ import annotations
 
 import json
 import threading
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from typing import Any
@@ -22,7 +23,7 @@ from .decide import STATES, Record, Records
 
 NAME = "nodewise-autoscaler"
 CONFIG_MAPS = f"/api/v1/namespaces/{NAMESPACE}/configmaps"
-KEY, LEADER = "hosts.json", "leader"
+KEY, LEADER, WRITE = "hosts.json", "leader", "write"
 _PATH = f"{CONFIG_MAPS}/{NAME}"
 _DEFAULTS = asdict(Record())
 _ATTEMPTS = 3
@@ -50,6 +51,7 @@ class Book:
         self._told = told
         self._lock = threading.Lock()
         self._version = ""
+        self._settled = True
         self.records: Records = {}
         """Replaced as a whole, so it is read without a lock."""
 
@@ -76,7 +78,7 @@ class Book:
         Raises
         ------
         NodewiseError
-            It could not be written. If the API server has not answered it may have been: the next change reads first.
+            It could not be written. If the API server has not answered it may have been: the next change finds out.
         """
         with self._lock:
             attempt = 1
@@ -84,7 +86,7 @@ class Book:
                 if not self._version:
                     self._read()
                 before, after = self.records, decide(self.records)
-                if after == before:
+                if after == before and self._settled:
                     return before
                 try:
                     self._write(after)
@@ -112,18 +114,20 @@ class Book:
     def _write(self, records: Records) -> None:
         if not self._may_write():
             raise NodewiseError("this provider does not lead any more")
-        version, self._version = self._version, ""
+        version, self._version, self._settled = self._version, "", False
         answer = self._client.request("PUT", _PATH, self._object(records, version))
         if answer.status in (404, 409):
             raise _Outdated(f"the ConfigMap {NAME} has been written by somebody else")
         if not answer.ok:
             raise NodewiseError(f"the ConfigMap {NAME} cannot be written: {answer.status} {answer.message}")
-        self._version = answer.value()["metadata"]["resourceVersion"]
+        self._version, self._settled = answer.value()["metadata"]["resourceVersion"], True
         self.records = records
 
     def _object(self, records: Records, version: str) -> dict[str, Any]:
         metadata = {"name": NAME, "namespace": NAMESPACE, **({"resourceVersion": version} if version else {})}
-        return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {KEY: encode(records), LEADER: self._identity}}
+        # The API server does not write what is the same as before, so the version would stay: every write has a mark of its own.
+        data = {KEY: encode(records), LEADER: self._identity, WRITE: uuid.uuid4().hex}
+        return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
 
 
 class _Outdated(NodewiseError):

@@ -72,6 +72,8 @@ class Api:
             return answer(409)
         if method == "PUT" and (not self.stored or body["metadata"]["resourceVersion"] != str(version)):
             return answer(409)
+        if self.stored and body["data"] == self.stored["data"]:
+            return answer(200, self.stored)  # as the API server, which does not write what is the same
         self.stored = copy.deepcopy(body)
         self.stored["metadata"]["resourceVersion"] = str(version + 1)
         return answer(201, self.stored)
@@ -136,6 +138,29 @@ def test_what_was_written_without_an_answer_is_found_by_the_next_change() -> Non
         one.change(put("s1", Record("joining")))
     one.change(lambda records: records)
     assert set(one.records) == {"s1"}, "it was carried out all the same, and now is known"
+
+
+def test_a_write_that_comes_later_than_its_answer_was_waited_for_is_refused() -> None:
+    """The API server hangs, and carries the write out when it is well again, after it has been read that nothing was written."""
+    api = Api()
+    one = book(api)
+    one.take_over()
+    late: list[Any] = []
+    real = api.request
+
+    def hang(method: str, path: str, body: Any = None) -> Answer:
+        if method == "PUT":
+            late.append(body)
+            raise NoAnswer("api:6443 did not answer within 3 s.")
+        return real(method, path, body)
+
+    api.request = hang  # type: ignore[method-assign]
+    with pytest.raises(NoAnswer):
+        one.change(put("s1", Record("joining")))
+    api.request = real  # type: ignore[method-assign]
+    one.change(lambda records: records)
+    assert real("PUT", "/late", late[0]).status == 409
+    assert one.records == {} and api.stored is not None and json.loads(api.stored["data"]["hosts.json"]) == {}
 
 
 def test_one_who_was_followed_cannot_write() -> None:
