@@ -198,9 +198,7 @@ class Server:
         try:
             self._listener = _Listener(address, port, Handler) if tls is None else _TlsListener(address, port, Handler, tls)
         except OSError as error:
-            raise NodewiseError(
-                f"Metrics cannot be served on {address} port {port}: {error.strerror}.", "choose another address or metrics_port"
-            ) from error
+            raise NodewiseError(f"Metrics cannot be served on {address} port {port}: {error.strerror}.", "choose another address or metrics_port") from error
         self.port: int = self._listener.server_address[1]
         self._thread = threading.Thread(target=self._listener.serve_forever, name="metrics", daemon=True)
         self._thread.start()
