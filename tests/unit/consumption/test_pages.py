@@ -39,7 +39,7 @@ def test_every_object_comes_once_in_pages(number: int, sizes: list[int]) -> None
     assert [len(page) for page in read_pages] == sizes
     assert [item for page in read_pages for item in page] == items(number)
     assert len(api.seen) == len(sizes)
-    assert all(path.startswith(f"{SECRETS}?limit=500") and accept == METADATA_LIST for path, accept in api.seen)
+    assert all(path.startswith(f"{SECRETS}?limit={PAGE}") and accept == METADATA_LIST for path, accept in api.seen)
 
 
 def test_no_more_than_the_next_page_is_asked_for_ahead() -> None:
