@@ -53,6 +53,11 @@ options:
     type: list
     elements: dict
     default: []
+  autoscaler:
+    description: The checks that M(nodewise.cluster.cluster_autoscaler_info) returned. All of them are shown below the table.
+    type: list
+    elements: dict
+    default: []
   cluster_name:
     description: Name of the cluster, which is part of each Node's provider id. Empty means not compared.
     type: str
@@ -165,6 +170,7 @@ def main() -> None:
             "active": {"type": "list", "elements": "dict"},
             "resources": {"type": "list", "elements": "dict"},
             "policies": {"type": "list", "elements": "dict", "default": []},
+            "autoscaler": {"type": "list", "elements": "dict", "default": []},
             "cluster_name": {"type": "str", "default": ""},
             "kubernetes_version": {"type": "str", "default": ""},
             "containerd_version": {"type": "str", "default": ""},
@@ -187,7 +193,7 @@ def main() -> None:
         hosts = {report["node"]: HostReport.from_dict(report) for report in params["hosts"] or []}
         active = [Result.from_dict(check) for check in params["active"] or []]
         resources = {found["node"]: [Result.from_dict(check) for check in found["checks"]] for found in params["resources"] or []}
-        policies = [Result.from_dict(check) for check in params["policies"]]
+        parts = [Result.from_dict(check) for part in ("policies", "autoscaler") for check in params[part]]
         api = ApiReader()
     except (KeyError, ValueError) as error:
         module.fail_json(msg=f"The results given are not those of our modules ({type(error).__name__}: {error}).")
@@ -208,7 +214,7 @@ def main() -> None:
     if params["resources"] is not None:
         checks += [result for results in resources.values() for result in results]
         checks += [Result(GROUP, node, UNKNOWN, "an answer from the host", "not asked", NOT_ASKED) for node in scope if node not in resources]
-    checks += policies
+    checks += parts
     module.exit_json(
         changed=False,
         cluster_name=params["cluster_name"],

@@ -132,14 +132,18 @@ def headline(report: Report) -> str:
     return f"{name}: {', '.join(part for part in parts if part)}"
 
 
-def quotas(report: Report) -> list[str]:
-    """Return a line for each quota that was looked at: what is used of each of its limits."""
-    prefix = "policies.quota."
+# Results that are worth a line even if they are ok, by the beginning of their checks' names, with what to call them.
+_TOLD = (("policies.quota.", "Quota "), ("autoscaler.health", "Autoscaler"), ("autoscaler.group.", "Node group "), ("autoscaler.trial", "Autoscaler tried"))
+
+
+def told(report: Report) -> list[str]:
+    """Return a line for each quota, what is used of each of its limits, and for the autoscaler, its node groups and its trial."""
     return [
         line
+        for prefix, name in _TOLD
         for result in judged(report.results, report.scope)
         if result.check.startswith(prefix)
-        for line in _wrap(f"Quota {result.check.removeprefix(prefix)}{_MARKS[result.status]}: {result.observed}", "      ")
+        for line in _wrap(f"{name}{result.check.removeprefix(prefix)}{_MARKS[result.status]}: {result.observed}", "      ")
     ]
 
 
@@ -215,7 +219,7 @@ def _not_tried(checks: Collection[str]) -> str:
 def text(report: Report) -> str:
     """Return the whole report in plain text."""
     listed = problems(report)
-    blocks = [[headline(report)], table(report), quotas(report), listed, _wrap(summary(report), "        ")]
+    blocks = [[headline(report)], table(report), told(report), listed, _wrap(summary(report), "        ")]
     return "\n\n".join("\n".join(block) for block in blocks if block)
 
 

@@ -214,3 +214,15 @@ def test_a_tolerance_stands_beside_what_was_expected() -> None:
 @pytest.mark.parametrize(("status", "cell"), [(OK, "ok"), (FAIL, "FAILED"), (UNKNOWN, "unknown"), (WARN, "warning")])
 def test_resources_have_a_column(status: str, cell: str) -> None:
     assert cells(report(Result("resources.memory.node", "w1", status)))["RESOURCES"] == cell
+
+
+def test_quotas_and_node_groups_are_told_even_if_they_are_well() -> None:
+    made = report(
+        Result("policies.quota.demo/compute", CLUSTER, OK, observed="requests.cpu 1 of 4"),
+        Result("autoscaler.health", CLUSTER, WARN, observed="cluster-autoscaler not deployed, provider cp1"),
+        Result("autoscaler.group.standby", CLUSTER, OK, observed="ready 1, target 1, min 0, max 2, standby 1"),
+    )
+    lines = text(made).splitlines()
+    assert "Quota demo/compute: requests.cpu 1 of 4" in lines
+    assert "Autoscaler~: cluster-autoscaler not deployed, provider cp1" in lines
+    assert "Node group standby: ready 1, target 1, min 0, max 2, standby 1" in lines
