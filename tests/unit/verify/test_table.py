@@ -224,5 +224,5 @@ def test_quotas_and_node_groups_are_told_even_if_they_are_well() -> None:
     )
     lines = text(made).splitlines()
     assert "Quota demo/compute: requests.cpu 1 of 4" in lines
-    assert "Autoscaler~: cluster-autoscaler not deployed, provider cp1" in lines
+    assert "Autoscaler ~: cluster-autoscaler not deployed, provider cp1" in lines
     assert "Node group standby: ready 1, target 1, min 0, max 2, standby 1" in lines
