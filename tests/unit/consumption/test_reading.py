@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from ansible_collections.nodewise.cluster.plugins.module_utils.api.client import Answer, NoAnswer
 from ansible_collections.nodewise.cluster.plugins.module_utils.consumption.amounts import plain
-from ansible_collections.nodewise.cluster.plugins.module_utils.consumption.pages import METADATA_LIST
+from ansible_collections.nodewise.cluster.plugins.module_utils.consumption.pages import METADATA_LIST, PAGE
 from ansible_collections.nodewise.cluster.plugins.module_utils.consumption.reading import METRICS_PATH, Cluster, read_cluster
 from ansible_collections.nodewise.cluster.plugins.module_utils.consumption.usage import METRICS, REPORT, SUMMARY
 from ansible_collections.nodewise.cluster.plugins.module_utils.errors import NodewiseError
@@ -46,11 +46,11 @@ def test_each_kind_is_read_once_and_of_what_is_counted_only_metadata(lists: dict
 
 def test_what_comes_in_several_pages_is_one_sum(lists: dict[str, Any]) -> None:
     lists["/api/v1/pods"] = [pod("many", f"p{index}", "w1", {"cpu": "1m"}) for index in range(1234)]
-    lists[SECRETS] = [{"metadata": {"name": f"s{index}", "namespace": "many"}} for index in range(501)]
+    lists[SECRETS] = [{"metadata": {"name": f"s{index}", "namespace": "many"}} for index in range(PAGE + 1)]
     cluster = read(lists)
     assert cluster.loads is not None
     assert cluster.loads.by_node["w1"].pods == plain(cluster.loads.by_namespace["many"].requests)["cpu"] == 1234
-    assert cluster.counts["secrets"] == {"many": 501}
+    assert cluster.counts["secrets"] == {"many": PAGE + 1}
 
 
 @pytest.mark.parametrize(
@@ -83,9 +83,9 @@ def test_a_kind_that_cannot_be_read_is_unknown_with_the_reason(lists: dict[str, 
 def test_a_kind_that_breaks_off_is_unknown_as_a_whole(lists: dict[str, Any]) -> None:
     class Breaking(Api):
         def get(self, path: str, accept: str = "") -> Answer:
-            return refused(500, "etcd went away") if "continue=500" in path else super().get(path, accept)
+            return refused(500, "etcd went away") if f"continue={PAGE}" in path else super().get(path, accept)
 
-    lists[SECRETS] = [{"metadata": {"name": f"s{index}", "namespace": "many"}} for index in range(501)]
+    lists[SECRETS] = [{"metadata": {"name": f"s{index}", "namespace": "many"}} for index in range(PAGE + 1)]
     cluster = read_cluster(Breaking(lists), (), lambda: NOW + AHEAD)
     assert (cluster.counts["secrets"], cluster.errors) == (None, {"secrets": "HTTP 500: etcd went away"})
 
