@@ -174,12 +174,20 @@ def scaler() -> Iterator[Autoscaler]:
     scaler.close()
 
 
+@pytest.fixture(scope="module")
+def real() -> bool:
+    """Return whether the real cluster-autoscaler runs here: it would decide beside the client that plays it."""
+    return bool(kubectl("get", "deployment", "cluster-autoscaler", "-n", "kube-system", "--ignore-not-found"))
+
+
 @pytest.fixture(autouse=True)
-def rested(cluster: Cluster) -> Iterator[None]:
+def rested(cluster: Cluster, real: bool, request: pytest.FixtureRequest) -> Iterator[None]:
     """Begin and end with a prepared host, whatever a test that failed has left."""
-    if kubectl("get", "deployment", "cluster-autoscaler", "-n", "kube-system", "--ignore-not-found"):
-        pytest.skip("the real cluster-autoscaler runs here: it would decide beside the client that plays it")
+    if real != request.node.name.startswith("test_the_real"):
+        pytest.skip(f"the real cluster-autoscaler {'runs' if real else 'does not run'} here")
     yield
+    if real:
+        return
     kubectl("delete", "deployment", BURST, "--ignore-not-found", "--wait=true")
     if on("cp1", "systemctl", "is-active", "nodewise-autoscaler", check=False) != "active":
         return
@@ -221,6 +229,29 @@ def scale_down(scaler: Autoscaler, cluster: Cluster) -> float:
     took = time.monotonic() - begin
     assert host_state() == "prepared"
     return took
+
+
+def test_the_real_cluster_autoscaler_has_a_host_join_and_leave(cluster: Cluster) -> None:
+    """Only where a mirror or the official registry has given its image."""
+    arguments = f"active=true image={PAUSE} timeout=90 leave_timeout=300"
+    command = [
+        str(Path(sys.executable).parent / "ansible"),
+        "-i",
+        "inventories/lab",
+        "cp1",
+        "-b",
+        "-m",
+        "nodewise.cluster.cluster_autoscaler_info",
+        "-a",
+        arguments,
+    ]
+    environment = {**os.environ, "NODEWISE_LAB": LAB, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_FORCE_COLOR": "false"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    trial = {name: float(value) for name, value in re.findall(r"^ +(running|left): ([0-9.]+)$", done.stdout, re.MULTILINE)}
+    print(f"\nthe real one: pending to running {trial['running']} s, from idle to gone {trial['left']} s")
+    assert trial["running"] <= TARGET + SCAN
+    until("the host is prepared again", 60, lambda: HOST not in cluster.nodes() and host_state() == "prepared", 1)
 
 
 def test_pods_that_fit_nowhere_run_on_a_host_that_joins_and_the_host_leaves_when_it_is_idle(scaler: Autoscaler, cluster: Cluster) -> None:
