@@ -49,6 +49,11 @@ options:
       - Seconds between two rounds over the kubelets; not less than 10, since kubelets measure no more often.
     type: int
     default: 15
+  wait:
+    description:
+      - Whether to wait for figures where something was changed, which takes about half a minute. Where nothing was, it takes no time and is always done.
+    type: bool
+    default: true
   kubeconfig:
     description:
       - Kubeconfig with admin rights, on the host.
@@ -121,6 +126,7 @@ def main() -> None:
             "cpu_request": {"type": "str", "default": "100m"},
             "memory_request": {"type": "str", "default": "200Mi"},
             "resolution": {"type": "int", "default": 15},
+            "wait": {"type": "bool", "default": True},
             "kubeconfig": {"type": "path", "default": "/etc/kubernetes/admin.conf"},
             "kubectl": {"type": "str", "default": "kubectl"},
             "timeout": {"type": "int", "default": 180},
@@ -137,7 +143,7 @@ def main() -> None:
             # A cluster that is not there yet.
             outcome = Outcome(["make its certificate (there is none)", "apply metrics-server's objects"] if present else [])
         elif settings is not None:
-            outcome = ensure_present(kubectl, settings, options["timeout"], module.check_mode)
+            outcome = ensure_present(kubectl, settings, options["timeout"], module.check_mode, options["wait"])
         else:
             outcome = ensure_absent(kubectl, module.check_mode)
     except NodewiseError as error:

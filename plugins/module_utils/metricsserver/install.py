@@ -43,10 +43,11 @@ class Outcome:
     missing: list[str] = field(default_factory=list)
 
 
-def ensure_present(kubectl: Kubectl, settings: Settings, timeout: float, check_mode: bool) -> Outcome:
+def ensure_present(kubectl: Kubectl, settings: Settings, timeout: float, check_mode: bool, wait: bool = True) -> Outcome:
     """Apply the objects, and wait until the API is available and has figures of every node that is Ready.
 
-    A node whose kubelet cannot be asked is not waited for to the end, and does not fail what works for all others.
+    A node whose kubelet cannot be asked is not waited for to the end, and does not fail what works for all others. Without C(wait) it does not
+    wait for what it has itself just changed: another call does.
 
     Raises
     ------
@@ -74,7 +75,8 @@ def ensure_present(kubectl: Kubectl, settings: Settings, timeout: float, check_m
     if outcome.diff:
         kubectl.apply(wanted)
     _delete(kubectl, [one for one in found if _name(one) in surplus])
-    outcome.nodes, outcome.missing = _wait(kubectl, timeout)
+    if wait or not outcome.actions:
+        outcome.nodes, outcome.missing = _wait(kubectl, timeout)
     return outcome
 
 

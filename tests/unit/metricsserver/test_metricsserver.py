@@ -171,6 +171,15 @@ def test_check_mode_changes_nothing_and_does_not_wait() -> None:
     assert not [call for call in cluster.calls if call[0] in ("rollout", "wait", "delete")]
 
 
+def test_what_was_just_changed_need_not_be_waited_for() -> None:
+    cluster = Cluster()
+    assert install.ensure_present(cluster, SETTINGS, 60, False, wait=False).nodes == []  # type: ignore[arg-type]
+    assert not [call for call in cluster.calls if call[0] in ("rollout", "wait")]
+    # Where nothing changes, it says at once whether it works.
+    again = install.ensure_present(cluster, SETTINGS, 60, False, wait=False)  # type: ignore[arg-type]
+    assert (again.actions, again.nodes) == ([], ["cp1", "w1"])
+
+
 def test_a_renewed_certificate_leaves_the_old_one_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = Cluster()
     present(cluster)
