@@ -56,7 +56,7 @@ def rested(rig: Rig) -> Iterator[None]:
     rig.wipe()
 
 
-def until(question: Any, seconds: float = 15) -> float:
+def until(question: Any, seconds: float = 40) -> float:
     begin = time.monotonic()
     while not question():
         assert time.monotonic() - begin < seconds, "not in time"

@@ -26,6 +26,10 @@ _CLUSTER_INFO = "/api/v1/namespaces/kube-public/configmaps/cluster-info"
 _PAUSE = 0.2
 
 
+class NoToken(NodewiseError):
+    """The cluster gives no token that works; no host is to blame."""
+
+
 @dataclass(frozen=True)
 class Token:
     """What a host needs to join.
@@ -57,20 +61,24 @@ def bootstrap_token(client: ClientPool, token_id: str, clock: ServerClock) -> It
 
     Raises
     ------
-    NodewiseError
+    NoToken
         The API server does not answer or refuses it, or the controller manager does not sign.
     """
     secret = tokens.new_secret()
     body = tokens.secret_object(token_id, secret, format_time(clock.now() + LIFETIME, 0), DESCRIPTION)
     try:
-        answer = client.request("POST", SECRETS, body)
-        if answer.status == 409:
-            # Made for the same join by one who has ended since.
-            revoke(client, token_id)
+        try:
             answer = client.request("POST", SECRETS, body)
-        if not answer.ok:
-            raise NodewiseError(f"no bootstrap token can be made: {answer.status} {answer.message}")
-        yield Token(f"{token_id}.{secret}", _hashes(client, token_id))
+            if answer.status == 409:
+                # Made for the same join by one who has ended since.
+                revoke(client, token_id)
+                answer = client.request("POST", SECRETS, body)
+            if not answer.ok:
+                raise NodewiseError(f"no bootstrap token can be made: {answer.status} {answer.message}")
+            token = Token(f"{token_id}.{secret}", _hashes(client, token_id))
+        except NodewiseError as error:
+            raise NoToken(error.message, error.remedy) from error
+        yield token
     finally:
         try:
             revoke(client, token_id)

@@ -9,7 +9,6 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
-from ..api.client import NoAnswer
 from ..api.clock import ServerClock
 from ..api.pool import ClientPool
 from ..errors import NodewiseError
@@ -19,7 +18,7 @@ from .decide import FAILED, JOINING, Decider, Record, Records
 from .hosts import Hosts
 from .nodes import Nodes
 from .settings import Config, Group, Host
-from .tokens import bootstrap_token, revoke
+from .tokens import NoToken, bootstrap_token, revoke
 
 LOG = logging.getLogger("nodewise.autoscaler")
 # Seconds between two looks at whether a Node is Ready, two attempts at a host that boots, and two at the API server.
@@ -107,8 +106,8 @@ class Work:
                     self._go_on(name, record)
                     self._hosts.join(name, host, token.token, token.ca_cert_hashes, group.labels, group.taints, deadline)
                 break
-            except NoAnswer:
-                # Not the host's fault: what cannot be reached is the API server.
+            except NoToken:
+                # Not the host's fault: it is tried again for as long as the host may take.
                 self._go_on(name, record)
                 if time.monotonic() >= deadline:
                     raise

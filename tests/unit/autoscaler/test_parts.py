@@ -306,7 +306,7 @@ def test_without_a_signature_there_is_no_join(monkeypatch: pytest.MonkeyPatch) -
     api = Api()
     api.others = {("POST", "/secrets"): [answer(201)], ("DELETE", "/secrets/"): [answer(200)], ("GET", "cluster-info"): [answer(200, {"data": {}})]}
     monkeypatch.setattr(tokens.tokens, "SIGN_WAIT", 0.0)
-    with pytest.raises(NodewiseError, match="kube-controller-manager"), tokens.bootstrap_token(api, "abcdef", ServerClock()):  # type: ignore[arg-type]
+    with pytest.raises(tokens.NoToken, match="kube-controller-manager"), tokens.bootstrap_token(api, "abcdef", ServerClock()):  # type: ignore[arg-type]
         pytest.fail("it must not get here")
 
 

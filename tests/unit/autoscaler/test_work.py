@@ -15,7 +15,7 @@ from ansible_collections.nodewise.cluster.plugins.module_utils.api.clock import 
 from ansible_collections.nodewise.cluster.plugins.module_utils.autoscaler import work as work_module
 from ansible_collections.nodewise.cluster.plugins.module_utils.autoscaler.decide import Decider, Node, Record, Records
 from ansible_collections.nodewise.cluster.plugins.module_utils.autoscaler.nodes import Nodes
-from ansible_collections.nodewise.cluster.plugins.module_utils.autoscaler.tokens import Token
+from ansible_collections.nodewise.cluster.plugins.module_utils.autoscaler.tokens import NoToken, Token
 from ansible_collections.nodewise.cluster.plugins.module_utils.autoscaler.work import Work
 from ansible_collections.nodewise.cluster.plugins.module_utils.errors import NodewiseError
 
@@ -140,11 +140,11 @@ def test_a_node_that_comes_while_its_host_is_given_up_is_kept(scene: Scene) -> N
     assert records["s1"].state == "joined"
 
 
-def test_an_api_server_that_is_away_is_not_the_hosts_fault(scene: Scene) -> None:
-    scene.failures["token"] = [NoAnswer("away"), NoAnswer("away")]
+def test_a_cluster_that_gives_no_token_is_not_the_hosts_fault(scene: Scene) -> None:
+    scene.failures["token"] = [NoToken("away"), NoToken("not signed")]
     assert scene.run(JOINING) == "joined"
     assert scene.log == ["token", "token", "token", "join s1", "no token", "write"]
-    scene.failures["token"] = [NoAnswer("away")] * 100
+    scene.failures["token"] = [NoToken("away")] * 100
     scene.nodes.store.remove("s1")
     assert scene.run(JOINING) == "failed", "not for ever"
 
