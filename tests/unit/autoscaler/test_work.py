@@ -211,8 +211,7 @@ def test_a_host_that_others_have_joined_is_neither_joined_nor_reset(scene: Scene
 def test_a_host_is_turned_on_before_it_joins_and_off_after_it_left(monkeypatch: pytest.MonkeyPatch) -> None:
     scene = Scene(monkeypatch, power=True)
     ran: list[list[str]] = []
-    real = work_module.run
-    monkeypatch.setattr(work_module, "run", lambda argv, timeout: (ran.append(list(argv)), real(argv, timeout=timeout))[1])
+    monkeypatch.setattr(work_module, "_command", lambda argv, timeout: ran.append(list(argv)))
     scene.failures["status s1"] = [NodewiseError("it boots")]
     assert scene.run(JOINING) == "joined"
     assert scene.log == ["status s1", "status s1", "token", "join s1", "no token", "write"]
@@ -227,6 +226,7 @@ def test_a_host_is_turned_on_before_it_joins_and_off_after_it_left(monkeypatch: 
 
 def test_a_host_that_does_not_boot_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     scene = Scene(monkeypatch, power=True)
+    monkeypatch.setattr(work_module, "_command", lambda argv, timeout: None)
     scene.failures["status s1"] = [NodewiseError("No route to host")] * 9
     assert scene.run(JOINING) == "failed"
     assert "it was turned on, but does not answer within 6 s: No route to host" in scene.records["s1"].reason
