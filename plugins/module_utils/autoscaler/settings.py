@@ -9,7 +9,7 @@ import ipaddress
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
-from typing import Any, Optional, TypeVar
+from typing import Any, TypeVar
 
 from ..errors import NodewiseError
 from ..files import read_text
@@ -97,8 +97,8 @@ class Host:
     arch: str
     capacity: Mapping[str, str]
     allocatable: Mapping[str, str]
-    power_on: Optional[list[str]] = None  # noqa: UP045
-    power_off: Optional[list[str]] = None  # noqa: UP045
+    power_on: list[str] | None = None
+    power_off: list[str] | None = None
     power_timeout_seconds: float = 300.0
 
     def __post_init__(self) -> None:

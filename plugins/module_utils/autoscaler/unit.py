@@ -52,7 +52,7 @@ Restart=always
 {restart}
 
 MemoryMax=384M
-CPUQuota=50%
+# No CPUQuota=: it would hold answers up for which the autoscaler waits.
 # gRPC's threads, and a thread and an ssh for each of the hosts that join or leave at once.
 TasksMax=256
 Environment=MALLOC_ARENA_MAX=2
