@@ -11,7 +11,8 @@ short_description: The one command by which a standby host is made to join or le
 version_added: 1.0.0
 description:
   - Lays a program down in V(/opt/nodewise/standby) that knows three words, C(join), C(leave) and C(status), and lets the keys of the autoscaler's
-    provider run it and nothing else. Root's file of keys (the last of sshd's C(AuthorizedKeysFile)) gets one line for each, with C(restrict), C(from=) and C(command=).
+    provider run it and nothing else. Root's file of keys (the last of sshd's C(AuthorizedKeysFile)) gets one line for each, with C(restrict), C(from=)
+    and C(command=).
   - C(join) does what role P(nodewise.cluster.kubeadm_worker#role) does, C(leave) what M(nodewise.cluster.kubeadm_reset) does, so programs, images and
     the container runtime stay. The bootstrap token comes on standard input and is in no command line, log or file that stays.
   - A join that fails, or that does not end in time, is undone on the host.
