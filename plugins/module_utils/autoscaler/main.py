@@ -198,7 +198,9 @@ class Provider:
         if not self._took_over:
             self._book.take_over()
             self._took_over = True
-        nodes, busy = self._nodes.by_provider_id(), set(self._busy)
+        # In this order: the Nodes are then at least as new as the outcome of whoever is not busy any more.
+        busy = set(self._busy)
+        nodes = self._nodes.by_provider_id()
         records = self._book.change(lambda known: self._decider.observe(known, nodes, busy, self._clock.now()))
         for name, what in self._decider.due(records, self._clock.now()).items():
             if name not in busy:
