@@ -407,7 +407,6 @@ def changed(out: str) -> list[int]:
 
 
 def test_all_of_it_can_be_removed_and_brought_back(tmp_path: Path) -> None:
-    assert set(changed(play("present", tmp_path))) == {0}
     play("absent", tmp_path)
     for path in ("/etc/nodewise/autoscaler", "/etc/nodewise/autoscaler.json", "/opt/nodewise/autoscaler", "/etc/systemd/system/nodewise-autoscaler.service"):
         assert on("cp1", "ls", path, check=False) == "", path
