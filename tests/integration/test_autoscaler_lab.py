@@ -201,8 +201,7 @@ def rested(cluster: Cluster, real: bool, request: pytest.FixtureRequest) -> Iter
 
 def burst(replicas: int = 2) -> None:
     """Make pods that fit on no node there is."""
-    others = [name for name in json.loads(kubectl("get", "nodes", "-o", "json"))["items"]]
-    names = [node["metadata"]["name"] for node in others]
+    names = [node["metadata"]["name"] for node in json.loads(kubectl("get", "nodes", "-o", "json"))["items"]]
     term = {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "NotIn", "values": names}]}
     pod = {
         "containers": [{"name": "pause", "image": PAUSE, "resources": {"requests": {"cpu": "10m", "memory": "10Mi"}}}],

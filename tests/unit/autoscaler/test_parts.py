@@ -201,7 +201,7 @@ def test_nothing_is_written_without_a_change() -> None:
     one = book(api)
     one.take_over()
     writes = len(api.asked)
-    one.change(lambda records: dict(records))
+    one.change(dict)
     assert len(api.asked) == writes
 
 

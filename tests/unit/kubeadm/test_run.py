@@ -62,7 +62,8 @@ def test_a_failure_tells_the_last_lines_without_the_token(folder: Path) -> None:
 
 
 def test_a_failure_is_not_hidden_by_what_is_well(folder: Path) -> None:
-    script = r"""printf '[preflight] Running pre-flight checks\nOS: Linux\n\033[0;37mCGROUPS_CPU\033[0m: \033[0;32menabled\033[0m\n\t[WARNING Swap]: on, see https://x\n'
+    script = r"""printf '[preflight] Running pre-flight checks\nOS: Linux\n\033[0;37mCGROUPS_CPU\033[0m: \033[0;32menabled\033[0m\n'
+    printf '\t[WARNING Swap]: on, see https://x\n'
     echo 'error execution phase preflight: no signature'; exit 1"""
     with pytest.raises(NodewiseError) as caught:
         kubeadm(folder, script).join({})

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 from ansible_collections.nodewise.cluster.plugins.module_utils.verify.result import CLUSTER, OK, WARN, Result
-from ansible_collections.nodewise.cluster.plugins.module_utils.verify.table import WIDTH, Report, quotas, text
+from ansible_collections.nodewise.cluster.plugins.module_utils.verify.table import WIDTH, Report, text, told
 
 
 def test_each_quota_is_shown() -> None:
@@ -18,7 +18,7 @@ def test_each_quota_is_shown() -> None:
     )
     checks = [Result("policies.listed", CLUSTER, OK), Result("policies.quota.demo/a", CLUSTER, OK, "", "pods 1 of 7, secrets 0 of 3"), full]
     report = Report("nodewise", [], checks, (), 0.1)
-    lines = quotas(report)
+    lines = told(report)
     assert lines[0] == "Quota demo/a: pods 1 of 7, secrets 0 of 3"
     assert lines[1].startswith("Quota demo/b ~: count/things-0 1 of 1,")
     assert lines[2].startswith("      ")
@@ -26,8 +26,8 @@ def test_each_quota_is_shown() -> None:
     assert "\n".join(lines) in text(report)
 
 
-def test_nothing_is_shown_without_quotas() -> None:
-    assert quotas(Report("nodewise", [], [Result("policies.listed", CLUSTER, OK)], (), 0.1)) == []
+def test_nothing_is_shown_without_told() -> None:
+    assert told(Report("nodewise", [], [Result("policies.listed", CLUSTER, OK)], (), 0.1)) == []
 
 
 def test_the_verification_proves_what_the_role_was_given(collection_root: Path) -> None:
