@@ -136,7 +136,7 @@ actions:
   sample: ["apply cluster-autoscaler"]
 image_available:
   description: Whether the image is there, or is taken to be; if not, nothing is deployed.
-  returned: with O(state=present)
+  returned: with O(state=present), once there is a cluster
   type: bool
   sample: true
 """
@@ -210,7 +210,8 @@ def _run(module: AnsibleModule) -> None:
     if warning:
         module.warn(warning)
     if not cluster:
-        _exit(module, Outcome(actions=["apply cluster-autoscaler"] if module.check_mode else []), image_available=False)
+        # Whether the image will be there is not known yet.
+        _exit(module, Outcome(actions=["apply cluster-autoscaler"] if module.check_mode else []))
     if options["image_policy"] == "auto" and not has_image(options["cri_socket"], options["image"]):
         _exit(module, Outcome(), image_available=False)
     files = {name: read_text(f"{options['folder']}/{name}") for name in (f"{CA}.crt", f"{CLIENT}.crt", f"{CLIENT}.key")}
