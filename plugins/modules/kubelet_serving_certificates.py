@@ -33,6 +33,18 @@ options:
     type: list
     elements: str
     required: true
+  declared:
+    description:
+      - Those of O(nodes) whose addresses the operator has declared. What others say of themselves must be what was known before.
+    type: list
+    elements: str
+    default: []
+  networks:
+    description:
+      - Networks of pods and services, in which no node's address may be.
+    type: list
+    elements: str
+    default: []
   kubeconfig:
     description:
       - Kubeconfig with admin rights, on the host.
@@ -107,6 +119,8 @@ def main() -> None:
         argument_spec={
             "nodes": {"type": "dict", "required": True},
             "inventory": {"type": "list", "elements": "str", "required": True},
+            "declared": {"type": "list", "elements": "str", "default": []},
+            "networks": {"type": "list", "elements": "str", "default": []},
             "kubeconfig": {"type": "path", "default": "/etc/kubernetes/admin.conf"},
             "kubectl": {"type": "str", "default": "kubectl"},
             "timeout": {"type": "int", "default": 90},
@@ -122,9 +136,12 @@ def main() -> None:
         module.fail_json(msg=f"nodes: {', '.join(map(str, wrong))} has no list of addresses. Remedy: write it as [192.0.2.21].")
     try:
         kubectl = Kubectl(options["kubeconfig"], options["kubectl"])
-        outcome = ensure(kubectl, options["nodes"], options["inventory"], options["timeout"], module.check_mode)
+        trust = {"declared": options["declared"], "networks": options["networks"]}
+        outcome = ensure(kubectl, options["nodes"], options["inventory"], options["timeout"], module.check_mode, **trust)
     except NodewiseError as error:
         module.fail_json(msg=str(error))
+    except ValueError as error:
+        module.fail_json(msg=f"networks: {error}. Remedy: write each as 10.244.0.0/16.")
     for name, why in sorted(outcome.refused.items()):
         module.warn(f"The certificate signing request {name} is not approved: {why}.")
     result = {name: getattr(outcome, name) for name in ("actions", "refused", "serving", "unseen", "flaws")}

@@ -21,7 +21,7 @@ from .model import Problem
 
 SHARED_PREFIX = "nodewise_"
 # Prefixes that other people's roles use as well: only a near miss of a name of ours counts there.
-_COMMON_PREFIXES = ("host_",)
+_COMMON_PREFIXES = ("host_", "autoscaler_", "guard_", "metrics_server_", "monitoring_", "policies_", "reporter_", "verify_")
 
 _CLOSE_WITHIN_PREFIX = 0.8
 _CLOSE_ANYWHERE = 0.9

@@ -66,6 +66,8 @@ def ensure(
     timeout: float,
     check_mode: bool,
     clock: Callable[[], float] = time.monotonic,
+    declared: Collection[str] = (),
+    networks: Collection[str] = (),
 ) -> Outcome:
     """Do what the module says.
 
@@ -83,6 +85,8 @@ def ensure(
         Change nothing, and do not wait.
     clock : Callable
         Monotonic, seconds.
+    declared, networks : Collection
+        As :func:`.judge.check_given` takes them.
 
     Raises
     ------
@@ -93,6 +97,7 @@ def ensure(
     try:
         approver, outcome = Approver(client), Outcome()
         before = approver.known()
+        judge.check_given(given, before or {}, declared, networks)
         wanted = judge.config_map(merged(before or {}, given, inventory))
         known = judge.parse_addresses(wanted)
         if before != known:

@@ -13,7 +13,7 @@ import base64
 import binascii
 import ipaddress
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from ..errors import NodewiseError
@@ -100,6 +100,41 @@ def config_map(known: Mapping[str, Iterable[str]]) -> dict[str, Any]:
         data[node] = json.dumps(plain)
     metadata = {"name": CONFIG_MAP, "namespace": NAMESPACE, "labels": {"app.kubernetes.io/part-of": "nodewise"}}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
+
+
+def check_given(given: Mapping[str, Iterable[str]], found: Mapping[str, Sequence[str]], declared: Collection[str], networks: Iterable[str]) -> None:
+    """Refuse addresses that a host may not have said of itself.
+
+    A certificate for another's address lets a host pass for it. Which address is a host's own follows from what it says, unless the operator declares it.
+
+    Parameters
+    ----------
+    given : Mapping
+        For each node its IP addresses.
+    found : Mapping
+        What was known before.
+    declared : Collection
+        Nodes whose addresses the operator has declared.
+    networks : Iterable of str
+        Networks of pods and services, in which no host is.
+
+    Raises
+    ------
+    NodewiseError
+        An address is in one of the networks, or another than before though nobody has declared it.
+    """
+    foreign = [ipaddress.ip_network(text) for text in networks]
+    for node, addresses in sorted(given.items()):
+        plain = [_address(text, node) for text in addresses]
+        for one in plain:
+            inside = next((network for network in foreign if ipaddress.ip_address(one) in network), None)
+            if inside is not None:
+                raise NodewiseError(f"{one} of {node} is in {inside}, a network of pods or services.", f"set nodewise_node_ip of {node} to its own address")
+        if node in found and node not in declared and set(found[node]) != set(plain):
+            raise NodewiseError(
+                f"{node} says that its address is {', '.join(plain)}; the cluster knows it as {', '.join(found[node])}.",
+                f"set nodewise_node_ip of {node} to the one that is right",
+            )
 
 
 def parse_addresses(found: Mapping[str, Any]) -> dict[str, list[str]]:

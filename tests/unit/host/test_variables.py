@@ -5,7 +5,7 @@ from ansible_collections.nodewise.cluster.plugins.module_utils.host.preflight im
 from ansible_collections.nodewise.cluster.plugins.module_utils.host.variables import Catalogue, check_values, check_variables, load_catalogue, suggestion
 
 CATALOGUE = Catalogue(
-    prefixes={"nodewise_", "host_", "containerd_", "kubeadm_worker_"},
+    prefixes={"nodewise_", "host_", "containerd_", "kubeadm_worker_", "monitoring_"},
     names={"nodewise_pod_cidr", "host_swap", "host_allow_untested", "containerd_cgroup_driver", "kubeadm_worker_labels"},
 )
 
@@ -34,6 +34,7 @@ def test_wrong_name_and_its_suggestion(name, near):
         "nodewise_pod_cidr",
         "host_swap",
         "host_colour",  # host_ is a common prefix: a stranger's
+        "monitoring_server",
         "pod_cidr",
         "swap",
         "lab_number",

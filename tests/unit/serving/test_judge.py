@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.nodewise.cluster.plugins.module_utils.errors import NodewiseError
-from ansible_collections.nodewise.cluster.plugins.module_utils.serving.judge import config_map, node_of, parse_addresses, pending, refusal
+from ansible_collections.nodewise.cluster.plugins.module_utils.serving.judge import check_given, config_map, node_of, parse_addresses, pending, refusal
 
 KNOWN = {"w1": ["10.0.0.21"], "w2": ["10.0.0.22"], "cp1": ["10.0.0.11"]}
 Make = Callable[..., dict[str, Any]]
@@ -116,3 +116,25 @@ def test_addresses_that_are_refused(known: dict[str, list[str]], message: str) -
 def test_a_config_map_of_somebody_else(text: str) -> None:
     with pytest.raises(NodewiseError, match="which is no list"):
         parse_addresses({"data": {"w1": text}})
+
+
+@pytest.mark.parametrize(
+    ("given", "found", "declared", "said"),
+    [
+        ({"w1": ["10.96.0.1"]}, {}, [], "10.96.0.1 of w1 is in 10.96.0.0/12"),
+        ({"w1": ["10.96.0.1"]}, {}, ["w1"], "set nodewise_node_ip of w1"),
+        ({"w1": ["192.0.2.9"]}, {"w1": ["192.0.2.21"]}, [], "w1 says that its address is 192.0.2.9; the cluster knows it as 192.0.2.21"),
+    ],
+)
+def test_an_address_that_a_host_may_not_claim(given: Any, found: Any, declared: Any, said: str) -> None:
+    with pytest.raises(NodewiseError) as caught:
+        check_given(given, found, declared, ["10.244.0.0/16", "10.96.0.0/12", "fd00:10::/64"])
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("found", "declared"),
+    [({}, []), ({"w1": ["192.0.2.21"]}, []), ({"w1": ["192.0.2.9"]}, ["w1"]), ({"w2": ["192.0.2.22"]}, [])],
+)
+def test_an_address_that_a_host_may_claim(found: Any, declared: Any) -> None:
+    check_given({"w1": ["192.0.2.21"]}, found, declared, ["10.244.0.0/16", "10.96.0.0/12"])
