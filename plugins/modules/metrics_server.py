@@ -14,7 +14,7 @@ description:
   - It verifies the kubelets' certificates with the cluster's authority, so the kubelets must have some of it
     (M(nodewise.cluster.kubelet_serving_certificates)); and the API server verifies its, which this module makes with the host's C(openssl) and renews.
   - Waits until the API is available and has figures of every node that is Ready. A node that has none a minute after others is a warning, and in RV(missing).
-  - Another metrics-server that is there already is refused, not taken over.
+  - Another metrics-server that is there already stays, and nothing is done; a warning and RV(foreign) say so.
   - Runs on a control-plane host. The image must be on the nodes, or a registry that they reach.
 extends_documentation_fragment:
   - nodewise.cluster._attributes
@@ -102,6 +102,12 @@ missing:
   type: list
   elements: str
   sample: []
+foreign:
+  description: Objects of another metrics-server, because of which nothing was done.
+  returned: with O(state=present)
+  type: list
+  elements: str
+  sample: []
 """
 
 import os
@@ -151,7 +157,11 @@ def main() -> None:
     diff = {"before_header": "cluster", "after_header": "cluster", "before": "", "after": outcome.diff} if outcome.diff else {}
     for node in outcome.missing:
         module.warn(f"metrics-server has no figures of {node}: see its log, and whether that kubelet's certificate is the cluster's (kubectl get csr).")
-    result = {"nodes": outcome.nodes, "missing": outcome.missing} if present else {}
+    if outcome.foreign:
+        module.warn(
+            f"Another metrics-server serves this cluster and stays: {', '.join(outcome.foreign)}. Set metrics_server_state to absent to agree, or remove it."
+        )
+    result = {"nodes": outcome.nodes, "missing": outcome.missing, "foreign": outcome.foreign} if present else {}
     module.exit_json(changed=bool(outcome.actions), actions=outcome.actions, diff=diff, **result)
 
 

@@ -35,34 +35,36 @@ class Outcome:
         Nodes of which there are figures.
     missing : list of str
         Nodes that are Ready and of which there are none.
+    foreign : list of str
+        Objects of another metrics-server, because of which nothing was done.
     """
 
     actions: list[str] = field(default_factory=list)
     diff: str = ""
     nodes: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
 
 
 def ensure_present(kubectl: Kubectl, settings: Settings, timeout: float, check_mode: bool, wait: bool = True) -> Outcome:
     """Apply the objects, and wait until the API is available and has figures of every node that is Ready.
 
     A node whose kubelet cannot be asked is not waited for to the end, and does not fail what works for all others. Without C(wait) it does not
-    wait for what it has itself just changed: another call does.
+    wait for what it has itself just changed: another call does. If another metrics-server is there it stays, and nothing is done.
 
     Raises
     ------
     NodewiseError
-        Another metrics-server is there, the API server refuses something, or there are no figures at all in time.
+        The API server refuses something, or there are no figures at all in time.
     """
     outcome = Outcome()
     # Whatever its certificate, these are the objects.
     found = _existing(kubectl, [*cluster_objects(settings, Certificate("", "")), *budget(_several(settings))])
     foreign = [_name(one) for one in found if not _ours(one)]
     if foreign:
-        raise NodewiseError(
-            f"There is another metrics-server in the cluster: {', '.join(foreign)}.",
-            "remove it (with the tool that installed it), or set metrics_server_state to absent to keep it",
-        )
+        # It serves the API: a run that only wants this by default has no reason to end here.
+        outcome.foreign = foreign
+        return outcome
     current = _certificate(found, outcome)
     wanted = cluster_objects(settings, current)
     outcome.diff = kubectl.diff(wanted)
