@@ -158,9 +158,8 @@ def main() -> None:
     for node in outcome.missing:
         module.warn(f"metrics-server has no figures of {node}: see its log, and whether that kubelet's certificate is the cluster's (kubectl get csr).")
     if outcome.foreign:
-        module.warn(
-            f"Another metrics-server serves this cluster and stays: {', '.join(outcome.foreign)}. Set metrics_server_state to absent to agree, or remove it."
-        )
+        listed = ", ".join(outcome.foreign)
+        module.warn(f"Another metrics-server serves this cluster and stays: {listed}. Set metrics_server_state to absent to agree, or remove it.")
     result = {"nodes": outcome.nodes, "missing": outcome.missing, "foreign": outcome.foreign} if present else {}
     module.exit_json(changed=bool(outcome.actions), actions=outcome.actions, diff=diff, **result)
 
