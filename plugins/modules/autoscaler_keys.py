@@ -13,6 +13,7 @@ description:
   - Makes, on a control-plane host, the SSH key with which the provider reaches standby hosts, and the certificates of its mutual TLS with
     cluster-autoscaler. These are an authority for nothing else, a server's certificate and a client's.
   - Private keys are made on the host, stay there with mode 0600, and are in no result.
+  - Returns as well which cluster the host is of, so that a standby host lets the key make it join this one and no other.
   - A certificate that is missing, ends soon, has other names, or is not of this authority is made anew, and so are all when the authority ends before
     what it would sign.
 extends_documentation_fragment:
@@ -34,6 +35,13 @@ options:
     description: IP addresses and DNS names at which cluster-autoscaler reaches the provider. Required with O(state=present).
     type: list
     elements: str
+  control_plane_endpoint:
+    description: C(HOST:PORT) of the API server, for hosts that join. Required with O(state=present).
+    type: str
+  cluster_ca:
+    description: The cluster's CA certificates. In check mode they may be missing.
+    type: path
+    default: /etc/kubernetes/pki/ca.crt
   days:
     description: How long the server's and the client's certificate are good.
     type: int
@@ -51,6 +59,7 @@ EXAMPLES = r"""
   nodewise.cluster.autoscaler_keys:
     host: cp1
     names: [192.0.2.11]
+    control_plane_endpoint: 192.0.2.11:6443
   register: keys
 """
 
@@ -66,6 +75,11 @@ public_key:
   returned: with O(state=present)
   type: str
   sample: ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI... nodewise-autoscaler@cp1
+cluster:
+  description: The cluster that hosts join, C(endpoint) and C(ca_cert_hashes), for M(nodewise.cluster.standby).
+  returned: with O(state=present)
+  type: dict
+  sample: {"endpoint": "192.0.2.11:6443", "ca_cert_hashes": ["sha256:7c2e69131a36ae2a042a339b33381c6d0d43887e2de83720eff5359e26aec866"]}
 paths:
   description: Where things are, by what they are.
   returned: with O(state=present)
@@ -85,6 +99,8 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.cluster_autoscaler.certificates import CA, CLIENT, SERVER, Wanted, ends, make, plan
 from ..module_utils.errors import NodewiseError
+from ..module_utils.files import read_text
+from ..module_utils.kubeadm.tokens import PLACEHOLDER, public_key_hashes
 from ..module_utils.standby.keys import make_key, read_key
 
 
@@ -95,10 +111,12 @@ def main() -> None:
             "folder": {"type": "path", "default": "/etc/nodewise/autoscaler"},
             "host": {"type": "str"},
             "names": {"type": "list", "elements": "str"},
+            "control_plane_endpoint": {"type": "str"},
+            "cluster_ca": {"type": "path", "default": "/etc/kubernetes/pki/ca.crt"},
             "days": {"type": "int", "default": 365},
             "renew_days": {"type": "int", "default": 60},
         },
-        required_if=[("state", "present", ["host", "names"])],
+        required_if=[("state", "present", ["host", "names", "control_plane_endpoint"])],
         supports_check_mode=True,
     )
     try:
@@ -122,6 +140,7 @@ def _remove(module: AnsibleModule) -> None:
 
 def _make(module: AnsibleModule) -> None:
     options = module.params
+    hashes = cluster_ca_hashes(options["cluster_ca"], module.check_mode)
     wanted = Wanted(options["folder"], options["names"], options["days"], options["renew_days"])
     key = f"{wanted.folder}/id_ed25519"
     public = read_key(key)
@@ -136,6 +155,7 @@ def _make(module: AnsibleModule) -> None:
         changed=bool(actions),
         actions=actions,
         public_key=public or "",
+        cluster={"endpoint": options["control_plane_endpoint"], "ca_cert_hashes": hashes},
         paths={
             "ssh_key": key,
             "known_hosts": f"{wanted.folder}/known_hosts",
@@ -148,6 +168,22 @@ def _make(module: AnsibleModule) -> None:
         expires=ends(wanted, SERVER),
         diff={"before": "", "after": "".join(f"{action}\n" for action in actions)},
     )
+
+
+def cluster_ca_hashes(path: str, check_mode: bool) -> list[str]:
+    """Return the hashes of the public keys of the cluster's CA; in check mode, before a cluster is there, those that stand for them.
+
+    Raises
+    ------
+    NodewiseError
+        The file is missing or no certificate.
+    """
+    text = read_text(path)
+    if text is None and check_mode:
+        return PLACEHOLDER.ca_cert_hashes
+    if text is None:
+        raise NodewiseError(f"{path} is missing.", "run this module on a control-plane host, once there is a cluster")
+    return public_key_hashes(text)
 
 
 if __name__ == "__main__":

@@ -42,6 +42,16 @@ options:
   node_ip:
     description: Address that its kubelet registers. Required with O(state=present).
     type: str
+  endpoint:
+    description:
+      - C(HOST:PORT) of that cluster's API server. A caller that says another one is refused. Required with O(state=present).
+    type: str
+  ca_cert_hashes:
+    description:
+      - C(sha256:HEX) of the public keys of that cluster's CA, as M(nodewise.cluster.autoscaler_keys) returns them. A caller that says others is
+        refused. Required with O(state=present).
+    type: list
+    elements: str
   cri_socket:
     description: Endpoint of the container runtime.
     type: str
@@ -82,6 +92,8 @@ EXAMPLES = r"""
     cluster_name: nodewise
     node_name: s1
     node_ip: 192.0.2.31
+    endpoint: "{{ keys.cluster.endpoint }}"
+    ca_cert_hashes: "{{ keys.cluster.ca_cert_hashes }}"
 """
 
 RETURN = r"""
@@ -109,9 +121,22 @@ from ..module_utils.errors import NodewiseError
 from ..module_utils.standby.install import Request, ensure_absent, ensure_present
 from ..module_utils.standby.settings import Settings
 
+SETTINGS = (
+    "cluster_name",
+    "node_name",
+    "node_ip",
+    "endpoint",
+    "ca_cert_hashes",
+    "cri_socket",
+    "pod_cidr",
+    "ignore_preflight_errors",
+    "join_configuration",
+    "join_seconds",
+)
+
 
 def main() -> None:
-    needed = ["public_keys", "addresses", "cluster_name", "node_name", "node_ip"]
+    needed = ["public_keys", "addresses", "cluster_name", "node_name", "node_ip", "endpoint", "ca_cert_hashes"]
     module = AnsibleModule(
         argument_spec={
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
@@ -121,6 +146,8 @@ def main() -> None:
             "cluster_name": {"type": "str"},
             "node_name": {"type": "str"},
             "node_ip": {"type": "str"},
+            "endpoint": {"type": "str"},
+            "ca_cert_hashes": {"type": "list", "elements": "str"},
             "cri_socket": {"type": "str", "default": "unix:///run/containerd/containerd.sock"},
             "pod_cidr": {"type": "str", "default": "10.244.0.0/16"},
             "ignore_preflight_errors": {"type": "list", "elements": "str", "default": []},
@@ -136,8 +163,7 @@ def main() -> None:
         if options["state"] == "absent":
             outcome = ensure_absent(module.check_mode)
         else:
-            names = ("cluster_name", "node_name", "node_ip", "cri_socket", "pod_cidr", "ignore_preflight_errors", "join_configuration", "join_seconds")
-            settings = Settings(**{name: options[name] for name in names})
+            settings = Settings(**{name: options[name] for name in SETTINGS})
             outcome = ensure_present(Request(settings, options["public_keys"], options["addresses"], options["python"]), module.check_mode)
     except NodewiseError as error:
         module.fail_json(msg=str(error))

@@ -384,7 +384,16 @@ def test_the_key_works_from_the_control_plane_alone() -> None:
 
 
 def test_a_wrong_document_changes_nothing_and_says_why() -> None:
-    for stdin, message in (("{", "is not JSON"), ('{"node_name": "w1"}', "but this host is 's1'"), ("{}", "lacks token")):
+    own = json.loads(on(HOST, "cat", "/etc/nodewise/standby.json"))
+    # Right but for its token, which is nobody's, and for what is changed below.
+    right = {"token": f"abcdef.{'0' * 16}", "node_name": HOST, "provider_id": PROVIDER_ID, "endpoint": own["endpoint"], "ca_cert_hashes": own["ca_cert_hashes"]}
+    for stdin, message in (
+        ("{", "is not JSON"),
+        ('{"node_name": "w1"}', "but this host is 's1'"),
+        ("{}", "lacks token"),
+        (json.dumps({**right, "endpoint": "192.0.2.66:6443"}), "but this host may join"),
+        (json.dumps({**right, "ca_cert_hashes": [f"sha256:{'0' * 64}"]}), "which is no CA of the cluster"),
+    ):
         answer = json.loads(ask_host("join", stdin=stdin).stdout)
         assert (answer["ok"], message in answer["reason"]) == (False, True)
     assert host_state() == "prepared"

@@ -48,7 +48,7 @@ def answer(command: str, stdin: TextIO, settings_path: str = PATH) -> Answer:
         document = parse_document(stdin.read(MOST_BYTES + 1), settings)
         host = StandbyHost(settings)
         if command == "join":
-            return host.join(parse_join(document))
+            return host.join(parse_join(document, settings))
         return host.leave() if command == "leave" else host.status()
     except (NodewiseError, OSError) as error:
         return Answer(False, FAILED, str(error))

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..errors import NodewiseError
 from ..kubeadm.names import check_endpoint, check_registration_labels, check_taints, provider_id
-from .settings import Settings
+from .settings import Settings, are_hashes
 
 COMMANDS = ("join", "leave", "status")
 MOST_BYTES = 1 << 16
@@ -21,7 +21,6 @@ MOST_BYTES = 1 << 16
 
 _FIELDS = ("token", "ca_cert_hashes", "endpoint", "node_name", "provider_id", "labels", "taints")
 _TOKEN = re.compile(r"[a-z0-9]{6}\.[a-z0-9]{16}")
-_HASH = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -89,13 +88,15 @@ def parse_document(text: str, settings: Settings) -> dict[str, Any]:
     return document
 
 
-def parse_join(document: Mapping[str, Any]) -> Join:
+def parse_join(document: Mapping[str, Any], settings: Settings) -> Join:
     """Return what a join takes.
+
+    Which cluster it is that the host joins, its own file says and not the caller: whoever holds a cluster's API server is root on its nodes.
 
     Raises
     ------
     NodewiseError
-        Something is missing or malformed.
+        Something is missing or malformed, or it is about another cluster.
     """
     for name in ("token", "ca_cert_hashes", "endpoint", "node_name", "provider_id"):
         if not document.get(name):
@@ -103,11 +104,17 @@ def parse_join(document: Mapping[str, Any]) -> Join:
     token, hashes, endpoint = document["token"], document["ca_cert_hashes"], document["endpoint"]
     if not (isinstance(token, str) and _TOKEN.fullmatch(token)):
         raise NodewiseError("token is not a bootstrap token.")
-    if not (isinstance(hashes, list) and all(isinstance(one, str) and _HASH.fullmatch(one) for one in hashes)):
+    if not (are_hashes(hashes)):
         raise NodewiseError("ca_cert_hashes is not a list of sha256:<64 hexadecimal digits>.", "without the CA's hash the API server could be anybody's")
     if not isinstance(endpoint, str):
         raise NodewiseError("endpoint is not text.")
     check_endpoint(endpoint)
+    remedy = "run site.yml (role autoscaler) for the control plane and this host, if the cluster's endpoint or CA is new"
+    if endpoint != settings.endpoint:
+        raise NodewiseError(f"endpoint is {endpoint!r}, but this host may join {settings.endpoint!r} only.", remedy)
+    foreign = sorted(set(hashes) - set(settings.ca_cert_hashes))
+    if foreign:
+        raise NodewiseError(f"ca_cert_hashes has {foreign[0]}, which is no CA of the cluster that this host may join.", remedy)
     labels, taints = document.get("labels") or {}, document.get("taints") or []
     if not isinstance(labels, dict) or not (isinstance(taints, list) and all(isinstance(taint, dict) for taint in taints)):
         raise NodewiseError("labels is no mapping, or taints no list of mappings.")

@@ -6,15 +6,17 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from ..errors import NodewiseError
 from ..files import read_text
-from ..kubeadm.names import check_cluster_name, check_node_name
+from ..kubeadm.names import check_cluster_name, check_endpoint, check_node_name
 
 PATH = "/etc/nodewise/standby.json"
+_HASH = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,10 @@ class Settings:
         The container runtime's endpoint, C(unix://...).
     pod_cidr : str
         Address range of the pods.
+    endpoint : str
+        HOST:PORT of the API server of that cluster; no other is joined, whatever a caller says.
+    ca_cert_hashes : list of str
+        C(sha256:HEX) of the public keys of which that cluster's CA must have one.
     ignore_preflight_errors : list of str
         kubeadm's preflight checks that may fail.
     join_configuration : Mapping
@@ -49,6 +55,8 @@ class Settings:
     node_ip: str
     cri_socket: str
     pod_cidr: str
+    endpoint: str
+    ca_cert_hashes: list[str]
     ignore_preflight_errors: list[str] = field(default_factory=list)
     join_configuration: Mapping[str, Any] = field(default_factory=dict)
     join_seconds: int = 240
@@ -56,12 +64,20 @@ class Settings:
     def __post_init__(self) -> None:
         check_cluster_name(self.cluster_name)
         check_node_name(self.node_name)
+        check_endpoint(self.endpoint)
+        if not self.ca_cert_hashes or not are_hashes(self.ca_cert_hashes):
+            raise NodewiseError(f"ca_cert_hashes is {self.ca_cert_hashes}, no list of sha256:<64 hexadecimal digits>.", "give what autoscaler_keys returned")
         if not 10 <= self.join_seconds <= 3600:
             raise NodewiseError(f"join_seconds is {self.join_seconds}.", "set it between 10 and 3600")
 
     def to_text(self) -> str:
         """Return the file's text."""
         return json.dumps(asdict(self), indent=2, sort_keys=True) + "\n"
+
+
+def are_hashes(value: Any) -> bool:
+    """Tell whether a value is a list of hashes of public keys as kubeadm pins them, C(sha256:HEX)."""
+    return isinstance(value, list) and all(isinstance(one, str) and _HASH.fullmatch(one) for one in value)
 
 
 def read_settings(path: str = PATH) -> Settings:

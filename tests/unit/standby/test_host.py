@@ -107,7 +107,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 
 @pytest.fixture
 def host(world: World, tmp_path: Path) -> StandbyHost:
-    settings = Settings("c", "s1", "192.0.2.31", f"unix://{tmp_path}/no.sock", "10.244.0.0/16", join_seconds=10)
+    settings = Settings("c", "s1", "192.0.2.31", f"unix://{tmp_path}/no.sock", "10.244.0.0/16", WANTED.endpoint, list(WANTED.ca_cert_hashes), join_seconds=10)
     fake: Any = world
     return StandbyHost(settings, world.paths, fake, fake, fake, str(tmp_path / "lock"))
 
@@ -244,6 +244,16 @@ def test_the_entry_point_answers_what_it_does_not_allow(command: str, tmp_path: 
 def test_the_entry_point_says_that_a_host_is_not_set_up(tmp_path: Path) -> None:
     answer = main.answer("status", io.StringIO(""), str(tmp_path / "none"))
     assert "is missing" in answer.reason
+
+
+def test_the_entry_point_changes_nothing_for_another_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings("c", "s1", "192.0.2.31", "unix:///x", "10.244.0.0/16", WANTED.endpoint, list(WANTED.ca_cert_hashes))
+    (tmp_path / "standby.json").write_text(settings.to_text())
+    monkeypatch.setattr(StandbyHost, "join", lambda *_args: pytest.fail("it joins"))
+    document = {"token": TOKEN, "node_name": "s1", "provider_id": "nodewise://c/s1", "ca_cert_hashes": settings.ca_cert_hashes, "endpoint": "192.0.2.66:6443"}
+    answer = main.answer("join", io.StringIO(json.dumps(document)), str(tmp_path / "standby.json"))
+    assert (answer.ok, answer.state) == (False, "failed")
+    assert "but this host may join '192.0.2.11:6443' only" in answer.reason
 
 
 def test_the_last_line_is_the_answer(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from ansible_collections.nodewise.cluster.plugins.module_utils.standby.install i
 from ansible_collections.nodewise.cluster.plugins.module_utils.standby.settings import Settings
 
 KEY = f"ssh-ed25519 {'A' * 68} nodewise-autoscaler@cp1"
-SETTINGS = Settings("c", "s1", "192.0.2.31", "unix:///run/containerd/containerd.sock", "10.244.0.0/16")
+SETTINGS = Settings("c", "s1", "192.0.2.31", "unix:///run/containerd/containerd.sock", "10.244.0.0/16", "192.0.2.11:6443", [f"sha256:{'a' * 64}"])
 
 
 def test_a_line_restricts_its_key() -> None:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,13 +14,14 @@ from ansible_collections.nodewise.cluster.plugins.module_utils.standby.request i
 from ansible_collections.nodewise.cluster.plugins.module_utils.standby.settings import Settings, read_settings
 
 TOKEN = "abcdef.0123456789abcdef"
-SETTINGS = Settings("c", "s1", "192.0.2.31", "unix:///run/containerd/containerd.sock", "10.244.0.0/16")
+HASH, OTHER_HASH = f"sha256:{'a' * 64}", f"sha256:{'b' * 64}"
+SETTINGS = Settings("c", "s1", "192.0.2.31", "unix:///run/containerd/containerd.sock", "10.244.0.0/16", "192.0.2.11:6443", [HASH])
 
 
 def document(**changes: Any) -> dict[str, Any]:
     whole = {
         "token": TOKEN,
-        "ca_cert_hashes": [f"sha256:{'a' * 64}"],
+        "ca_cert_hashes": [HASH],
         "endpoint": "192.0.2.11:6443",
         "node_name": "s1",
         "provider_id": "nodewise://c/s1",
@@ -63,7 +65,7 @@ def test_a_wrong_document_is_refused_without_its_text(text: str, message: str) -
 
 
 def test_a_join_is_read() -> None:
-    wanted = parse_join(parse_document(json.dumps(document()), SETTINGS))
+    wanted = parse_join(parse_document(json.dumps(document()), SETTINGS), SETTINGS)
     assert (wanted.token, wanted.endpoint, wanted.labels) == (TOKEN, "192.0.2.11:6443", {"example.com/pool": "burst"})
 
 
@@ -76,6 +78,11 @@ def test_a_join_is_read() -> None:
         ({"token": f"{TOKEN} "}, "token is not a bootstrap token"),
         ({"ca_cert_hashes": ["sha256:00"]}, "ca_cert_hashes is not a list"),
         ({"endpoint": "https://192.0.2.11:6443"}, "is not HOST:PORT"),
+        # Whoever holds the cluster that a host joins is root on it.
+        ({"endpoint": "192.0.2.66:6443"}, r"endpoint is '192\.0\.2\.66:6443', but this host may join '192\.0\.2\.11:6443' only"),
+        ({"endpoint": "192.0.2.11:6444"}, "but this host may join"),
+        ({"ca_cert_hashes": [OTHER_HASH]}, f"ca_cert_hashes has {OTHER_HASH}, which is no CA of the cluster"),
+        ({"ca_cert_hashes": [HASH, OTHER_HASH]}, f"ca_cert_hashes has {OTHER_HASH}, which is no CA of the cluster"),
         ({"labels": {"kubernetes.io/role": "x"}}, "cannot be set when a node registers"),
         ({"labels": ["x"]}, "labels is no mapping"),
         ({"taints": [{"key": "a", "effect": "Never"}]}, "The effect 'Never'"),
@@ -83,7 +90,7 @@ def test_a_join_is_read() -> None:
 )
 def test_an_incomplete_or_malformed_join_is_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(NodewiseError, match=message) as caught:
-        parse_join(document(**changes))
+        parse_join(document(**changes), SETTINGS)
     assert TOKEN not in str(caught.value)
 
 
@@ -106,4 +113,17 @@ def test_settings_that_are_missing_or_damaged_say_what_to_do(tmp_path: Any, text
 
 def test_a_deadline_must_make_sense() -> None:
     with pytest.raises(NodewiseError, match="join_seconds is 1"):
-        Settings("c", "s1", "192.0.2.31", "unix:///x", "10.244.0.0/16", join_seconds=1)
+        replace(SETTINGS, join_seconds=1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"endpoint": ""}, "is not HOST:PORT"),
+        ({"ca_cert_hashes": []}, "ca_cert_hashes is"),
+        ({"ca_cert_hashes": ["sha256:00"]}, "ca_cert_hashes is"),
+    ],
+)
+def test_a_host_knows_the_one_cluster_that_it_may_join(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(NodewiseError, match=message):
+        replace(SETTINGS, **changes)
