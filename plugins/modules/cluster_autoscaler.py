@@ -16,6 +16,7 @@ description:
   - Its image can be built from no package registry. Where neither a mirror nor the official registry has given it and it is not on the host, nothing
     is deployed, and RV(image_available) says so; the provider runs without it.
   - Warns if the minor version is not the cluster's.
+  - Another cluster-autoscaler, whose objects lack the label C(app.kubernetes.io/part-of=nodewise), is neither taken over nor removed.
 extends_documentation_fragment:
   - nodewise.cluster._attributes
 options:

@@ -5,14 +5,17 @@
 
 from __future__ import annotations
 
+import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import NodewiseError
 from ..kube.kubectl import Kubectl
+from ..kube.objects import describe
 from .flags import NAMESPACE
-from .manifests import NAME, STATUS, Wanted, objects
+from .manifests import NAME, PART_OF, STATUS, Wanted, objects
 
 # What has to go is known by its name alone.
 _PLACEHOLDER = Wanted("none", [], "none:1", "", "", "")
@@ -43,10 +46,17 @@ def ensure_present(kubectl: Kubectl, wanted: Wanted, check_mode: bool, timeout: 
     Raises
     ------
     NodewiseError
-        The API server refuses an object or cannot be reached, or cluster-autoscaler does not become available; the message has its last log lines.
+        There is another cluster-autoscaler, the API server refuses an object or cannot be reached, or cluster-autoscaler does not become available; the
+        message has its last log lines.
     """
     outcome = Outcome()
     wanted_objects = objects(wanted)
+    foreign = [describe(one) for one in _existing(kubectl, wanted_objects) if not _ours(one)]
+    if foreign:
+        raise NodewiseError(
+            f"There is another cluster-autoscaler in the cluster: {', '.join(foreign)}.",
+            "remove it (with the tool that installed it), or set autoscaler_state to absent to keep it",
+        )
     # kubectl masks a Secret's values in a diff.
     outcome.diff = kubectl.diff(wanted_objects)
     if outcome.diff:
@@ -59,7 +69,7 @@ def ensure_present(kubectl: Kubectl, wanted: Wanted, check_mode: bool, timeout: 
 
 
 def ensure_absent(kubectl: Kubectl, check_mode: bool) -> Outcome:
-    """Remove all of it, its status and its Lease included.
+    """Remove all of it, its status and its Lease included; what others made under the same names stays.
 
     Raises
     ------
@@ -67,21 +77,37 @@ def ensure_absent(kubectl: Kubectl, check_mode: bool) -> Outcome:
         The API server cannot be reached, or something does not go.
     """
     outcome = Outcome()
-    left = [
-        *reversed(objects(_PLACEHOLDER)),
-        {"kind": "ConfigMap", "metadata": {"name": STATUS, "namespace": NAMESPACE}},
-        {"kind": "Lease", "metadata": {"name": NAME, "namespace": NAMESPACE}},
+    made_by_itself = [
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": STATUS, "namespace": NAMESPACE}},
+        {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": NAME, "namespace": NAMESPACE}},
     ]
+    found = _existing(kubectl, [*reversed(objects(_PLACEHOLDER)), *made_by_itself])
+    left = [one for one in found if _ours(one)]
+    # They have no label: they are ours if the Deployment is.
+    if any(one["kind"] == "Deployment" for one in left):
+        left += [one for one in found if one["kind"] in ("ConfigMap", "Lease")]
     for one in left:
         kind, name = str(one["kind"]).lower(), str(one["metadata"]["name"])
         within = [f"--namespace={one['metadata']['namespace']}"] if "namespace" in one["metadata"] else []
-        if kubectl.get(kind, name, *within) is None:
-            continue
-        outcome.actions.append(f"remove {one['kind']} {name}")
+        outcome.actions.append(f"remove {describe(one)}")
         if not check_mode:
             kubectl.run(["delete", kind, name, *within, "--ignore-not-found", "--wait=true"])
     outcome.diff = "".join(f"- {action.removeprefix('remove ')}\n" for action in outcome.actions)
     return outcome
+
+
+def _existing(kubectl: Kubectl, wanted: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return those of the objects that are there, in the order of the objects."""
+    bare = [{"apiVersion": one["apiVersion"], "kind": one["kind"], "metadata": one["metadata"]} for one in wanted]
+    listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": bare})
+    _code, out, _err = kubectl.run(["get", "-f", "-", "-o", "json", "--ignore-not-found"], stdin=listed)
+    answer = json.loads(out) if out.strip() else {"items": []}
+    there = {describe(one): one for one in answer.get("items", [answer])}
+    return [there[describe(one)] for one in wanted if describe(one) in there]
+
+
+def _ours(one: Mapping[str, Any]) -> bool:
+    return bool((one["metadata"].get("labels") or {}).get(PART_OF[0]) == PART_OF[1])
 
 
 def _wait(kubectl: Kubectl, timeout: int) -> None:

@@ -24,7 +24,9 @@ STATUS = "cluster-autoscaler-status"
 PORT = 8085
 _SECRET = "nodewise-cluster-autoscaler"
 _RBAC = "rbac.authorization.k8s.io"
-_LABELS = {"app.kubernetes.io/name": NAME, "app.kubernetes.io/part-of": "nodewise"}
+PART_OF = ("app.kubernetes.io/part-of", "nodewise")
+"""Label of all its objects; one without it is somebody else's."""
+_LABELS = {"app.kubernetes.io/name": NAME, PART_OF[0]: PART_OF[1]}
 _CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 _READ = ["get", "list", "watch"]
 _NOBODY = 65534

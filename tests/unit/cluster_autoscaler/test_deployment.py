@@ -106,7 +106,8 @@ class FakeKubectl:
         self.difference, self.deployment = difference, deployment
         self.applied: list[str] = []
         self.ran: list[str] = []
-        self.there: set[str] = set()
+        # Whether an object is ours, by its kind.
+        self.there: dict[str, bool] = {}
 
     def diff(self, _objects: Any) -> str:
         return self.difference
@@ -115,10 +116,16 @@ class FakeKubectl:
         self.applied += [one["kind"] for one in wanted]
         return ""
 
-    def get(self, *args: str) -> dict[str, Any] | None:
-        return self.deployment if args[0] == "deployment" and not self.there else ({} if args[0] in self.there else None)
+    def get(self, *_args: str) -> dict[str, Any] | None:
+        return self.deployment
 
-    def run(self, args: list[str], **_options: Any) -> tuple[int, str, str]:
+    def run(self, args: list[str], stdin: str = "", **_options: Any) -> tuple[int, str, str]:
+        if stdin:
+            asked = [{**one, "metadata": {**one["metadata"], "labels": {}}} for one in json.loads(stdin)["items"] if one["kind"] in self.there]
+            for one in asked:
+                one["metadata"]["labels"] |= {"app.kubernetes.io/part-of": "nodewise"} if self.there[one["kind"]] else {"app": "theirs"}
+            # As kubectl: one alone is no list.
+            return 0, json.dumps(asked[0] if len(asked) == 1 else {"items": asked}) if asked else "", ""
         self.ran.append(" ".join(args[:3]))
         return 0, "boom", ""
 
@@ -145,12 +152,25 @@ def test_one_that_does_not_come_up_is_an_error_with_its_log(monkeypatch: pytest.
 
 def test_all_of_it_goes() -> None:
     kubectl: Any = FakeKubectl()
-    kubectl.there = {"deployment", "secret", "lease", "clusterrole"}
+    # The Lease has no label of ours.
+    kubectl.there = {"Deployment": True, "Secret": True, "ClusterRole": True, "Lease": False}
     expected = ["remove Deployment", "remove Secret", "remove ClusterRole", "remove Lease"]
     assert [action.rpartition(" ")[0] for action in ensure_absent(kubectl, True).actions] == expected
     assert kubectl.ran == []
     ensure_absent(kubectl, False)
     assert kubectl.ran[0] == "delete deployment cluster-autoscaler"
-    kubectl.there = set()
-    kubectl.deployment = None
+    kubectl.there = {}
     assert ensure_absent(kubectl, False).actions == []
+
+
+@pytest.mark.parametrize("check_mode", [True, False])
+def test_another_one_is_neither_taken_over_nor_removed(check_mode: bool) -> None:
+    kubectl: Any = FakeKubectl("+ x", available())
+    kubectl.there = {"Deployment": False, "ClusterRole": False, "ConfigMap": False, "Lease": False}
+    with pytest.raises(NodewiseError, match="another cluster-autoscaler in the cluster: ClusterRole cluster-autoscaler, Deployment cluster-autoscaler"):
+        ensure_present(kubectl, WANTED, check_mode, 1)
+    assert ensure_absent(kubectl, check_mode).actions == []
+    # What is left of ours beside it goes.
+    kubectl.there["Secret"] = True
+    assert ensure_absent(kubectl, True).actions == ["remove Secret nodewise-cluster-autoscaler"]
+    assert kubectl.applied == kubectl.ran == []
