@@ -476,6 +476,11 @@ def test_its_credentials_can_do_nothing_else(rig: Rig) -> None:
                 answer = client.request("DELETE", f"/api/v1/nodes/{name}?dryRun=All")
                 assert answer.status == 422 and "those of its groups" in answer.message, answer.message
             assert client.request("DELETE", "/api/v1/nodes/s2?dryRun=All").ok
+            # The guard trusts the ConfigMap of this name.
+            foreign = {"metadata": {"name": "nodewise-kubelet-addresses"}}
+            for path in ("/api/v1/namespaces/nodewise-system/configmaps", "/apis/coordination.k8s.io/v1/namespaces/nodewise-system/leases"):
+                answer = client.request("POST", f"{path}?dryRun=All", foreign)
+                assert answer.status == 422 and "no ConfigMap and no Lease but" in answer.message, answer.message
             for method, path in (
                 ("GET", SECRETS),
                 ("GET", f"{SECRETS}/bootstrap-token-fedcba"),

@@ -52,7 +52,7 @@ def access() -> list[dict[str, Any]]:
         *_grant(
             NAMESPACE,
             [
-                # RBAC knows no name at a creation.
+                # RBAC knows no name at a creation; a policy does.
                 {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"]},
                 {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "resourceNames": [NAME], "verbs": ["get", "update"]},
                 {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["create"]},
@@ -68,7 +68,10 @@ def access() -> list[dict[str, Any]]:
 
 
 def confinement() -> list[dict[str, Any]]:
-    """Return the admission policies: of Secrets none but its own bootstrap tokens, of Nodes none but those of hosts in a group."""
+    """Return the admission policies.
+
+    Of Secrets none but its own bootstrap tokens, of Nodes none but those of hosts in a group, of ConfigMaps and Leases none but its own.
+    """
     data = {
         "auth-extra-groups": BOOTSTRAP_GROUP,
         "usage-bootstrap-authentication": "true",
@@ -94,10 +97,17 @@ def confinement() -> list[dict[str, Any]]:
             "message": "the provider may delete no Nodes but those of its groups",
         }
     ]
+    # Others trust ConfigMaps of this namespace by their name: the guard the addresses of kubelets.
+    records = [{"expression": f"object.metadata.name == '{NAME}'", "message": f"the provider may make no ConfigMap and no Lease but {NAME}"}]
     host_list = {"name": HOSTS, "namespace": NAMESPACE, "parameterNotFoundAction": "Deny"}
     return [
         *_policy(f"{NAME}-tokens", {"operations": ["CREATE", "DELETE"], "resources": ["secrets"]}, secrets),
         *_policy(f"{NAME}-nodes", {"operations": ["DELETE"], "resources": ["nodes"]}, nodes, host_list),
+        *_policy(
+            f"{NAME}-records",
+            {"apiGroups": ["", "coordination.k8s.io"], "operations": ["CREATE"], "resources": ["configmaps", "leases"]},
+            records,
+        ),
     ]
 
 

@@ -421,6 +421,26 @@ def test_the_rights_are_narrow() -> None:
     assert all(one["spec"]["failurePolicy"] == "Fail" for one in policies)
     bindings = {one["spec"]["policyName"]: one["spec"] for one in objects if one["kind"] == "ValidatingAdmissionPolicyBinding"}
     assert bindings["nodewise-autoscaler-nodes"]["paramRef"]["parameterNotFoundAction"] == "Deny"
+    assert bindings.keys() == {one["metadata"]["name"] for one in policies}
+
+
+def test_every_creation_that_rbac_allows_by_kind_alone_is_confined_by_a_policy() -> None:
+    objects = cluster_objects(make().groups)
+    allowed = {
+        resource
+        for one in objects
+        if one["kind"] in ("Role", "ClusterRole")
+        for rule in one["rules"]
+        if "create" in rule["verbs"] and "resourceNames" not in rule
+        for resource in rule["resources"]
+    }
+    specs = [one["spec"] for one in objects if one["kind"] == "ValidatingAdmissionPolicy"]
+    rules = [(rule, spec["validations"]) for spec in specs for rule in spec["matchConstraints"]["resourceRules"] if "CREATE" in rule["operations"]]
+    assert allowed - {resource for rule, _validations in rules for resource in rule["resources"]} == {"events"}
+    # Or it could write those of others that are trusted by their name.
+    rule, validations = next((rule, validations) for rule, validations in rules if "configmaps" in rule["resources"])
+    assert (rule["apiGroups"], rule["resources"]) == (["", "coordination.k8s.io"], ["configmaps", "leases"])
+    assert [one["expression"] for one in validations] == ["object.metadata.name == 'nodewise-autoscaler'"]
 
 
 def test_the_unit_is_hardened() -> None:
