@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..errors import NodewiseError
@@ -18,7 +18,7 @@ from ..reporter.release import PACKAGE, Release, ask_python, code_files, release
 from ..systemd.unit import ManagedFile, apply_changes, file_changes
 from . import authorized_keys, main
 from .capacity import read_capacity
-from .settings import PATH, Settings
+from .settings import PATH, Settings, remembered_keys_file
 
 ROOT = "/opt/nodewise/standby"
 COMMAND = f"{ROOT}/current/venv/bin/python -I -m {PACKAGE}.standby.main"
@@ -78,7 +78,7 @@ def ensure_present(request: Request, check_mode: bool) -> Outcome:
     Raises
     ------
     NodewiseError
-        The host's sshd does not let the key in, the Python is too old, or a key or an address is malformed.
+        The host's sshd does not let the key in, the Python is too old, a key or an address is malformed, or the settings from before are damaged.
     OSError
         A disk is full, or a path is not what it should be.
     """
@@ -98,12 +98,11 @@ def ensure_present(request: Request, check_mode: bool) -> Outcome:
         if not check_mode:
             release.make_current()
     wanted = authorized_keys.lines(request.public_keys, request.addresses, COMMAND)
-    # The key comes last: it opens what then is there.
-    _files(
-        [ManagedFile(PATH, request.settings.to_text()), *_keys_file(wanted, _sshd_settings(request.addresses[0]))],
-        outcome,
-        check_mode,
-    )
+    *others, ours = keys_paths(_sshd_settings(request.addresses[0]).get("authorizedkeysfile", ""))
+    others = [path for path in (*others, remembered_keys_file(PATH)) if path not in ("", ours)]
+    settings = replace(request.settings, keys_file=ours)
+    # What is remembered goes before it is forgotten. The key comes last: it opens what then is there.
+    _files([*_keys_files(others, []), ManagedFile(PATH, settings.to_text()), *_keys_files([ours], wanted)], outcome, check_mode)
     return outcome
 
 
@@ -113,12 +112,14 @@ def ensure_absent(check_mode: bool) -> Outcome:
     Raises
     ------
     NodewiseError
-        A file cannot be changed.
+        A file cannot be changed, or the settings are damaged.
     OSError
         The folder cannot be removed.
     """
     outcome = Outcome()
-    _files([*_keys_file([], _sshd_settings("127.0.0.1", must_admit=False)), ManagedFile(PATH, None)], outcome, check_mode)
+    # sshd may read other files for the caller (Match Address) than for this host itself, or may have been told otherwise since.
+    paths = [*keys_paths(_sshd_settings("127.0.0.1", must_admit=False).get("authorizedkeysfile", "")), remembered_keys_file(PATH)]
+    _files([*_keys_files(paths, []), ManagedFile(PATH, None)], outcome, check_mode)
     if os.path.lexists(ROOT):
         outcome.actions.append(f"remove {ROOT}")
         if not check_mode:
@@ -137,11 +138,10 @@ def _files(files: Sequence[ManagedFile], outcome: Outcome, check_mode: bool) -> 
         apply_changes(changes)
 
 
-def _keys_file(wanted: Sequence[str], sshd: dict[str, str]) -> list[ManagedFile]:
-    """Return the file that gets our lines, and those that lose them."""
-    *others, ours = keys_paths(sshd.get("authorizedkeysfile", ""))
+def _keys_files(paths: Sequence[str], lines: Sequence[str]) -> list[ManagedFile]:
+    """Return those of the files that change when our lines in them become these; an empty path is none."""
     files = []
-    for path, lines in [*((path, ()) for path in others), (ours, wanted)]:
+    for path in filter(None, dict.fromkeys(paths)):
         before = read_text(path)
         after = authorized_keys.replace(before or "", lines)
         if after != (before or ""):

@@ -43,6 +43,8 @@ class Settings:
         Laid over JoinConfiguration.
     join_seconds : int
         After this long a join is given up and undone, so that a host never joins behind the back of a caller that has stopped to wait.
+    keys_file : str
+        Root's file of keys in which the caller's key stands, so that it is found again whatever sshd is told meanwhile.
 
     Raises
     ------
@@ -60,6 +62,7 @@ class Settings:
     ignore_preflight_errors: list[str] = field(default_factory=list)
     join_configuration: Mapping[str, Any] = field(default_factory=dict)
     join_seconds: int = 240
+    keys_file: str = ""
 
     def __post_init__(self) -> None:
         check_cluster_name(self.cluster_name)
@@ -73,6 +76,22 @@ class Settings:
     def to_text(self) -> str:
         """Return the file's text."""
         return json.dumps(asdict(self), indent=2, sort_keys=True) + "\n"
+
+
+def remembered_keys_file(path: str = PATH) -> str:
+    """Return C(keys_file) of what was written before, by an older version too; empty if there is nothing.
+
+    Raises
+    ------
+    NodewiseError
+        The file is damaged.
+    """
+    text = read_text(path)
+    try:
+        return str(json.loads(text).get("keys_file", "")) if text is not None else ""
+    except (ValueError, AttributeError) as error:
+        remedy = "remove the lines that end in nodewise-autoscaler@<host> from root's files of keys on this host, and then that file"
+        raise NodewiseError(f"{path} is damaged, so where the autoscaler's key stands is unknown: {error}.", remedy) from error
 
 
 def are_hashes(value: Any) -> bool:

@@ -124,6 +124,40 @@ def test_all_of_it_goes_and_the_keys_of_others_stay(host: Path) -> None:
     assert ensure_absent(check_mode=False).actions == []
 
 
+def test_the_key_goes_from_where_it_was_written_whatever_sshd_says_now(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def sshd(caller: str, **_options: Any) -> dict[str, str]:
+        # As with a block 'Match Address 192.0.2.11'.
+        return {"authorizedkeysfile": str(host / "etc/keys_of_callers") if caller == "192.0.2.11" else ".ssh/authorized_keys"}
+
+    monkeypatch.setattr(install, "_sshd_settings", sshd)
+    ensure_present(request_(), check_mode=False)
+    keys = host / "etc/keys_of_callers"
+    keys.write_text(f"ssh-ed25519 {'C' * 68} me@home\n{keys.read_text()}")
+    assert ensure_absent(check_mode=True).actions == ensure_absent(check_mode=False).actions
+    assert keys.read_text() == f"ssh-ed25519 {'C' * 68} me@home\n"
+    assert ensure_absent(check_mode=False).actions == []
+
+
+def test_the_key_moves_with_what_sshd_reads(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ensure_present(request_(), check_mode=False)
+    monkeypatch.setattr(install, "_sshd_settings", lambda *_args, **_options: {"authorizedkeysfile": str(host / "etc/keys")})
+    ensure_present(request_(), check_mode=False)
+    assert not (host / "root/.ssh/authorized_keys2").exists()
+    assert "nodewise-autoscaler@cp1" in (host / "etc/keys").read_text()
+    assert ensure_present(request_(), check_mode=False).actions == []
+
+
+def test_of_an_older_version_nothing_is_remembered_and_what_is_damaged_is_told(host: Path) -> None:
+    settings = host / "etc/nodewise/standby.json"
+    settings.parent.mkdir()
+    settings.write_text('{"cluster_name": "c"}')
+    assert [action.partition(" ")[0] for action in ensure_absent(check_mode=True).actions] == ["remove"]
+    settings.write_text("{")
+    with pytest.raises(NodewiseError, match="where the autoscaler's key stands is unknown"):
+        ensure_absent(check_mode=False)
+    assert settings.exists()
+
+
 def test_a_host_without_a_host_key_is_refused(host: Path) -> None:
     (host / "etc/host_key.pub").unlink()
     with pytest.raises(NodewiseError, match="ssh-keygen -A"):
