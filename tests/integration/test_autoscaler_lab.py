@@ -402,7 +402,7 @@ def test_a_wrong_document_changes_nothing_and_says_why() -> None:
 def play(state: str, folder: Path) -> str:
     path = folder / "autoscaler.yml"
     tasks = "  tasks:\n    - nodewise.cluster.host_facts:\n    - ansible.builtin.import_role: {name: nodewise.cluster.autoscaler}\n"
-    path.write_text(f"- hosts: control_plane:standby\n  gather_facts: false\n  become: true\n{tasks}")
+    path.write_text(f"- hosts: control_plane:workers:standby\n  gather_facts: false\n  become: true\n{tasks}")
     command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "inventories/lab", str(path), "-e", f"autoscaler_state={state}"]
     environment = {**os.environ, "NODEWISE_LAB": LAB, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_FORCE_COLOR": "false"}
     done = subprocess.run(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=300)
@@ -412,6 +412,19 @@ def play(state: str, folder: Path) -> str:
 
 def changed(out: str) -> list[int]:
     return [int(number) for number in re.findall(r"changed=(\d+)", out)]
+
+
+def test_a_host_that_is_in_no_group_any_more_loses_the_key(tmp_path: Path) -> None:
+    line = on(HOST, "sh", "-c", "grep -h nodewise-autoscaler@ /root/.ssh/*")
+    try:
+        # What it kept as a standby host, sshd being set otherwise then.
+        on("w1", "sh", "-c", "cat > /root/former_keys", stdin=line + "\n")
+        on("w1", "sh", "-c", "cat > /etc/nodewise/standby.json", stdin='{"keys_file": "/root/former_keys"}')
+        play("present", tmp_path)
+        assert on("w1", "ls", "/root/former_keys", "/etc/nodewise/standby.json", check=False) == ""
+        assert "nodewise-autoscaler@" in on(HOST, "sh", "-c", "cat /root/.ssh/*")
+    finally:
+        on("w1", "rm", "-f", "/root/former_keys", "/etc/nodewise/standby.json")
 
 
 def test_all_of_it_can_be_removed_and_brought_back(tmp_path: Path) -> None:
