@@ -15,7 +15,7 @@ from ..api.client import JSON, Answer, NoAnswer
 from .wire import decoded, message
 
 PAGE = 1000
-"""Objects of one request. With kubectl's 500 the API server needs twice the CPU time for 50,000 pods (benchmarks/cluster-resources)."""
+"""Objects of one request: twice kubectl's number, as no person waits for the first page (benchmarks/cluster-resources)."""
 
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 """Value of C(Accept) for a list without C(data), C(spec) and C(status)."""
