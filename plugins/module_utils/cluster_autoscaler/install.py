@@ -5,17 +5,15 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import NodewiseError
 from ..kube.kubectl import Kubectl
-from ..kube.objects import describe
+from ..kube.objects import describe, existing, is_ours
 from .flags import NAMESPACE
-from .manifests import NAME, PART_OF, STATUS, Wanted, objects
+from .manifests import NAME, STATUS, Wanted, objects
 
 # What has to go is known by its name alone.
 _PLACEHOLDER = Wanted("none", [], "none:1", "", "", "")
@@ -51,7 +49,7 @@ def ensure_present(kubectl: Kubectl, wanted: Wanted, check_mode: bool, timeout: 
     """
     outcome = Outcome()
     wanted_objects = objects(wanted)
-    foreign = [describe(one) for one in _existing(kubectl, wanted_objects) if not _ours(one)]
+    foreign = [describe(one) for one in existing(kubectl, wanted_objects) if not is_ours(one)]
     if foreign:
         raise NodewiseError(
             f"There is another cluster-autoscaler in the cluster: {', '.join(foreign)}.",
@@ -81,8 +79,8 @@ def ensure_absent(kubectl: Kubectl, check_mode: bool) -> Outcome:
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": STATUS, "namespace": NAMESPACE}},
         {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": NAME, "namespace": NAMESPACE}},
     ]
-    found = _existing(kubectl, [*reversed(objects(_PLACEHOLDER)), *made_by_itself])
-    left = [one for one in found if _ours(one)]
+    found = existing(kubectl, [*reversed(objects(_PLACEHOLDER)), *made_by_itself])
+    left = [one for one in found if is_ours(one)]
     # They have no label: they are ours if the Deployment is.
     if any(one["kind"] == "Deployment" for one in left):
         left += [one for one in found if one["kind"] in ("ConfigMap", "Lease")]
@@ -94,20 +92,6 @@ def ensure_absent(kubectl: Kubectl, check_mode: bool) -> Outcome:
             kubectl.run(["delete", kind, name, *within, "--ignore-not-found", "--wait=true"])
     outcome.diff = "".join(f"- {action.removeprefix('remove ')}\n" for action in outcome.actions)
     return outcome
-
-
-def _existing(kubectl: Kubectl, wanted: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return those of the objects that are there, in the order of the objects."""
-    bare = [{"apiVersion": one["apiVersion"], "kind": one["kind"], "metadata": one["metadata"]} for one in wanted]
-    listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": bare})
-    _code, out, _err = kubectl.run(["get", "-f", "-", "-o", "json", "--ignore-not-found"], stdin=listed)
-    answer = json.loads(out) if out.strip() else {"items": []}
-    there = {describe(one): one for one in answer.get("items", [answer])}
-    return [there[describe(one)] for one in wanted if describe(one) in there]
-
-
-def _ours(one: Mapping[str, Any]) -> bool:
-    return bool((one["metadata"].get("labels") or {}).get(PART_OF[0]) == PART_OF[1])
 
 
 def _wait(kubectl: Kubectl, timeout: int) -> None:

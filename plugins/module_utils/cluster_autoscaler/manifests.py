@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..kube.objects import PART_OF
 from .flags import CONFIG_FOLDER, NAMESPACE
 
 NAME = "cluster-autoscaler"
@@ -24,7 +25,6 @@ STATUS = "cluster-autoscaler-status"
 PORT = 8085
 _SECRET = "nodewise-cluster-autoscaler"
 _RBAC = "rbac.authorization.k8s.io"
-PART_OF = ("app.kubernetes.io/part-of", "nodewise")
 """Label of all its objects; one without it is somebody else's."""
 _LABELS = {"app.kubernetes.io/name": NAME, PART_OF[0]: PART_OF[1]}
 _CONTROL_PLANE = "node-role.kubernetes.io/control-plane"

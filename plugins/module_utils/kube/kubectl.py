@@ -10,7 +10,7 @@ library. Server-side apply (KEP-555) gives the diff and the field ownership.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..errors import NodewiseError
@@ -72,15 +72,16 @@ class Kubectl:
             The API server refuses an object, or cannot be reached.
         """
         args = ["diff", "--server-side", "--force-conflicts", f"--field-manager={FIELD_MANAGER}", "-f", "-"]
-        _code, out, _err = self.run(args, stdin=_as_list(objects), ok=(0, 1))
+        _code, out, _err = self.run(args, stdin=as_list(objects), ok=(0, 1))
         return out
 
     def apply(self, objects: Sequence[dict[str, Any]]) -> str:
         """Apply the objects server-side and return kubectl's lines."""
         args = ["apply", "--server-side", "--force-conflicts", f"--field-manager={FIELD_MANAGER}", "-f", "-"]
-        _code, out, _err = self.run(args, stdin=_as_list(objects))
+        _code, out, _err = self.run(args, stdin=as_list(objects))
         return out
 
 
-def _as_list(objects: Sequence[dict[str, Any]]) -> str:
+def as_list(objects: Iterable[Mapping[str, Any]]) -> str:
+    """Return objects as one document, a C(List), that kubectl reads."""
     return json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})

@@ -5,10 +5,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .kubectl import Kubectl
+from .kubectl import Kubectl, as_list
+
+PART_OF = ("app.kubernetes.io/part-of", "nodewise")
+"""The label by which objects of ours are told from those of others under the same name."""
 
 
 def ensure_objects(kubectl: Kubectl, namespace: Mapping[str, Any], objects: Sequence[dict[str, Any]], check_mode: bool) -> str:
@@ -61,6 +65,26 @@ def remove_objects(kubectl: Kubectl, objects: Sequence[Mapping[str, Any]], check
         if not check_mode:
             kubectl.run(["delete", kind, name, *within, "--ignore-not-found", "--wait=true"])
     return removed
+
+
+def existing(kubectl: Kubectl, objects: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return those of the objects that are there, in the order of the objects.
+
+    Raises
+    ------
+    NodewiseError
+        The API server cannot be reached.
+    """
+    bare = [{"apiVersion": one["apiVersion"], "kind": one["kind"], "metadata": one["metadata"]} for one in objects]
+    _code, out, _err = kubectl.run(["get", "-f", "-", "-o", "json", "--ignore-not-found"], stdin=as_list(bare))
+    answer = json.loads(out) if out.strip() else {"items": []}
+    there = {describe(one): one for one in answer.get("items", [answer])}
+    return [there[describe(one)] for one in objects if describe(one) in there]
+
+
+def is_ours(one: Mapping[str, Any]) -> bool:
+    """Whether an object bears our label."""
+    return bool((one["metadata"].get("labels") or {}).get(PART_OF[0]) == PART_OF[1])
 
 
 def describe(one: Mapping[str, Any]) -> str:

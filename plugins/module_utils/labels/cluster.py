@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ..errors import NodewiseError
-from ..kube.kubectl import FIELD_MANAGER, OUTDATED, Kubectl
+from ..kube.kubectl import FIELD_MANAGER, OUTDATED, Kubectl, as_list
 from .plan import Change, Node, conflicts, make_change
 from .rules import Marks
 
@@ -88,9 +87,8 @@ def carry_out(kubectl: Kubectl, plan: Plan, wanted: Mapping[str, Marks]) -> None
     for attempt in range(1, _ATTEMPTS + 1):
         if not changes:
             return
-        document = {"apiVersion": "v1", "kind": "List", "items": [change.node for change in changes]}
         try:
-            kubectl.run(["replace", f"--field-manager={FIELD_MANAGER}", "-f", "-"], stdin=json.dumps(document))
+            kubectl.run(["replace", f"--field-manager={FIELD_MANAGER}", "-f", "-"], stdin=as_list(change.node for change in changes))
             return
         except NodewiseError as error:
             if OUTDATED not in error.message or attempt == _ATTEMPTS:

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import NodewiseError
 from ..kube.kubectl import Kubectl
+from ..kube.objects import describe, existing, is_ours
 from . import certificate
-from .manifests import API_SERVICE, NAME, NAMESPACE, PART_OF, SECRET, Certificate, Settings, budget, certificate_of, cluster_objects
+from .manifests import API_SERVICE, NAME, NAMESPACE, SECRET, Certificate, Settings, budget, certificate_of, cluster_objects
 
 _NODES = "/apis/metrics.k8s.io/v1beta1/nodes"
 # Seconds between two looks at the figures, which cannot be watched; and those that a node may be behind the first one.
@@ -59,8 +60,8 @@ def ensure_present(kubectl: Kubectl, settings: Settings, timeout: float, check_m
     """
     outcome = Outcome()
     # Whatever its certificate, these are the objects.
-    found = _existing(kubectl, [*cluster_objects(settings, Certificate("", "")), *budget(_several(settings))])
-    foreign = [_name(one) for one in found if not _ours(one)]
+    found = existing(kubectl, [*cluster_objects(settings, Certificate("", "")), *budget(_several(settings))])
+    foreign = [describe(one) for one in found if not is_ours(one)]
     if foreign:
         # It serves the API: a run that only wants this by default has no reason to end here.
         outcome.foreign = foreign
@@ -70,13 +71,13 @@ def ensure_present(kubectl: Kubectl, settings: Settings, timeout: float, check_m
     outcome.diff = kubectl.diff(wanted)
     if outcome.diff:
         outcome.actions.append("apply metrics-server's objects")
-    surplus = {_name(one) for one in budget(_several(settings))} - {_name(one) for one in wanted}
-    outcome.actions += [f"remove {_name(one)}" for one in found if _name(one) in surplus]
+    surplus = {describe(one) for one in budget(_several(settings))} - {describe(one) for one in wanted}
+    outcome.actions += [f"remove {describe(one)}" for one in found if describe(one) in surplus]
     if check_mode:
         return outcome
     if outcome.diff:
         kubectl.apply(wanted)
-    _delete(kubectl, [one for one in found if _name(one) in surplus])
+    _delete(kubectl, [one for one in found if describe(one) in surplus])
     if wait or not outcome.actions:
         outcome.nodes, outcome.missing = _wait(kubectl, timeout)
     return outcome
@@ -91,12 +92,12 @@ def ensure_absent(kubectl: Kubectl, check_mode: bool) -> Outcome:
         The API server refuses.
     """
     settings = _several(Settings("none"))
-    found = [one for one in _existing(kubectl, cluster_objects(settings, Certificate("", ""))) if _ours(one)]
+    found = [one for one in existing(kubectl, cluster_objects(settings, Certificate("", ""))) if is_ours(one)]
     # The APIService first: as long as it is there without its server, each discovery fails.
     found.reverse()
     if not check_mode:
         _delete(kubectl, found)
-    return Outcome([f"remove {_name(one)}" for one in found])
+    return Outcome([f"remove {describe(one)}" for one in found])
 
 
 def _several(settings: Settings) -> Settings:
@@ -114,29 +115,11 @@ def _certificate(found: list[dict[str, Any]], outcome: Outcome) -> Certificate:
     return certificate.make("" if current is None else current.certificate)
 
 
-def _existing(kubectl: Kubectl, objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return those of the objects that are there, in the order of the objects."""
-    bare = [{"apiVersion": one["apiVersion"], "kind": one["kind"], "metadata": one["metadata"]} for one in objects]
-    listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": bare})
-    _code, out, _err = kubectl.run(["get", "-f", "-", "-o", "json", "--ignore-not-found"], stdin=listed)
-    answer = json.loads(out) if out.strip() else {"items": []}
-    there = {_name(one): one for one in answer.get("items", [answer])}
-    return [there[_name(one)] for one in objects if _name(one) in there]
-
-
 def _delete(kubectl: Kubectl, objects: list[dict[str, Any]]) -> None:
     for one in objects:
         within = [f"--namespace={one['metadata']['namespace']}"] if "namespace" in one["metadata"] else []
         kind = f"{one['kind']}.{one['apiVersion'].rpartition('/')[0]}".rstrip(".").lower()
         kubectl.run(["delete", kind, one["metadata"]["name"], *within, "--ignore-not-found", "--cascade=foreground", "--wait=true"])
-
-
-def _name(one: Mapping[str, Any]) -> str:
-    return f"{one['kind']} {one['metadata']['name']}"
-
-
-def _ours(one: Mapping[str, Any]) -> bool:
-    return bool((one["metadata"].get("labels") or {}).get(PART_OF[0]) == PART_OF[1])
 
 
 def _wait(kubectl: Kubectl, timeout: float, clock: Callable[[], float] = time.monotonic) -> tuple[list[str], list[str]]:

@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..kube.objects import PART_OF
+
 NAME = "metrics-server"
 NAMESPACE = "kube-system"
 API_SERVICE = "v1beta1.metrics.k8s.io"
@@ -22,7 +24,6 @@ SECRET = "metrics-server-certificate"
 SERVER_NAME = f"{NAME}.{NAMESPACE}.svc"
 """The name that the API server expects in the certificate of a Service's server."""
 
-PART_OF = ("app.kubernetes.io/part-of", "nodewise")
 _LABELS = {"app.kubernetes.io/name": NAME, PART_OF[0]: PART_OF[1]}
 _RBAC = "rbac.authorization.k8s.io"
 _PORT = 10250

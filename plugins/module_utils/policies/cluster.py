@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..errors import NodewiseError
-from ..kube.kubectl import FIELD_MANAGER, OUTDATED, Kubectl
+from ..kube.kubectl import FIELD_MANAGER, OUTDATED, Kubectl, as_list
 from .desired import LIMITS, NAMESPACE, PRIORITY, QUOTA, Desired, Key, Object, filled, key_of
 from .plan import Live, Plan, changed_quotas, conflicts, kinds_to_read, make_plan, quota_conflicts, warnings, with_spec
 from .usage import WHOLE_KINDS
@@ -143,7 +143,7 @@ def _replace(kubectl: Kubectl, quotas: Sequence[Object], rehearse: bool = False)
 
 
 def _write(kubectl: Kubectl, command: Sequence[str], objects: Sequence[Object], rehearse: bool = False) -> None:
-    document = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
+    document = as_list(objects)
     dry = ["--dry-run=server"] if rehearse else []
     kubectl.run([*command, f"--field-manager={FIELD_MANAGER}", *dry, "-f", "-"], stdin=document)
 
@@ -154,7 +154,7 @@ def _delete(kubectl: Kubectl, keys: Sequence[Key]) -> None:
     api = {PRIORITY: "scheduling.k8s.io/v1"}
     items = [{"apiVersion": api.get(key.kind, "v1"), "kind": key.kind, "metadata": {"name": key.name, "namespace": key.namespace}} for key in keys]
     # They have no finalizers, so they are gone at once; kubectl would look after each of them.
-    kubectl.run(["delete", "--ignore-not-found", "--wait=false", "-f", "-"], stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
+    kubectl.run(["delete", "--ignore-not-found", "--wait=false", "-f", "-"], stdin=as_list(items))
 
 
 def actions(plan: Plan) -> list[str]:

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
-from ..kube.kubectl import Kubectl
+from ..kube.kubectl import Kubectl, as_list
 from ..kube.quantity import format_quantity, parse_quantity
 from ..verify.result import CLUSTER, FAIL, OK, UNKNOWN, WARN, Result, counted
 from .cluster import actions, read_live
@@ -203,7 +203,7 @@ def _try(kubectl: Kubectl, pods: Sequence[Object]) -> tuple[dict[str, Object], d
     """Create pods in dry-run mode and return, by name, those admitted and why others were refused; and all that kubectl said."""
     if not pods:
         return {}, {}, ""
-    document = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(pods)})
+    document = as_list(pods)
     # kubectl goes on after an object that is refused, and ends with 1.
     _code, out, err = kubectl.run(["create", "--dry-run=server", "-o", "json", "-f", "-"], stdin=document, ok=(0, 1))
     admitted = {item["metadata"]["name"]: item for item in _documents(out)}
