@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
+from ..systemd.daemon import CALLS, KERNEL, restart
+
 STATE = "nodewise-guard"
 """Its C(StateDirectory), where its token lies."""
-
-# Since which systemd a restart's delay may grow.
-_RESTART_STEPS = 254
 
 
 def unit_text(python: str, config: str, ready_seconds: int, systemd: int) -> str:
@@ -26,7 +25,6 @@ def unit_text(python: str, config: str, ready_seconds: int, systemd: int) -> str
     systemd : int
         The host's version of systemd.
     """
-    restart = "RestartSec=1s\nRestartSteps=6\nRestartMaxDelaySec=60s" if systemd >= _RESTART_STEPS else "RestartSec=5s"
     return f"""\
 # Managed by nodewise.cluster.
 [Unit]
@@ -47,7 +45,7 @@ TimeoutStopSec=15s
 WatchdogSec=120s
 WatchdogSignal=SIGKILL
 Restart=always
-{restart}
+{restart(systemd)}
 
 MemoryMax=256M
 CPUQuota=50%
@@ -64,29 +62,12 @@ NoNewPrivileges=yes
 ProtectSystem=strict
 ProtectHome=yes
 PrivateTmp=yes
-PrivateDevices=yes
-ProtectKernelTunables=yes
-ProtectKernelModules=yes
-ProtectKernelLogs=yes
-ProtectControlGroups=yes
-ProtectClock=yes
-ProtectHostname=yes
+{KERNEL}
 ProtectProc=invisible
 ProcSubset=pid
 # The manager of the container runtime, the kubelet's and etcd's files are none of its business.
 InaccessiblePaths=-/etc/kubernetes -/var/lib/kubelet -/var/lib/etcd -/run/containerd
-RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
-RestrictNamespaces=yes
-RestrictRealtime=yes
-RestrictSUIDSGID=yes
-LockPersonality=yes
-MemoryDenyWriteExecute=yes
-RemoveIPC=yes
-UMask=0077
-SystemCallArchitectures=native
-SystemCallFilter=@system-service
-SystemCallFilter=~@privileged @resources
-SystemCallErrorNumber=EPERM
+{CALLS}
 
 [Install]
 WantedBy=multi-user.target

@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
+from ..systemd.daemon import CALLS, KERNEL, restart
+
 NAME = "nodewise-reporter.service"
 UNIT = f"/etc/systemd/system/{NAME}"
-
-# Since which systemd a restart's delay may grow.
-_RESTART_STEPS = 254
 
 
 def unit_text(python: str, config: str, version: str, ready_seconds: int, systemd: int) -> str:
@@ -28,7 +27,6 @@ def unit_text(python: str, config: str, version: str, ready_seconds: int, system
     systemd : int
         The host's version of systemd.
     """
-    restart = "RestartSec=1s\nRestartSteps=6\nRestartMaxDelaySec=60s" if systemd >= _RESTART_STEPS else "RestartSec=5s"
     return f"""\
 # Managed by nodewise.cluster.
 [Unit]
@@ -50,7 +48,7 @@ TimeoutStopSec=5s
 WatchdogSec=180s
 WatchdogSignal=SIGKILL
 Restart=always
-{restart}
+{restart(systemd)}
 
 # What it may take of the node. Nothing of it is needed to say what it does, so it goes among the last when memory is short.
 MemoryMax=128M
@@ -70,26 +68,9 @@ ProtectSystem=strict
 ProtectHome=yes
 # Not PrivateTmp=, which makes folders on disk: on a full one the unit would not start, and that is when it is needed.
 TemporaryFileSystem=/tmp:ro /var/tmp:ro
-PrivateDevices=yes
-ProtectKernelTunables=yes
-ProtectKernelModules=yes
-ProtectKernelLogs=yes
-ProtectControlGroups=yes
-ProtectClock=yes
-ProtectHostname=yes
+{KERNEL}
 # Not ProtectProc=: without capabilities PID 1 would be hidden, whose start tells a container host's reboot.
-RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
-RestrictNamespaces=yes
-RestrictRealtime=yes
-RestrictSUIDSGID=yes
-LockPersonality=yes
-MemoryDenyWriteExecute=yes
-RemoveIPC=yes
-UMask=0077
-SystemCallArchitectures=native
-SystemCallFilter=@system-service
-SystemCallFilter=~@privileged @resources
-SystemCallErrorNumber=EPERM
+{CALLS}
 
 [Install]
 WantedBy=multi-user.target
