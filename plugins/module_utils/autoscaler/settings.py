@@ -12,8 +12,7 @@ from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, TypeVar
 
 from ..errors import NodewiseError
-from ..files import read_text
-from ..guard.config import LOG_LEVELS
+from ..guard.config import LOG_LEVELS, read_with
 from ..guard.settings import check_names
 from ..kube.quantity import parse_quantity
 from ..kubeadm.names import check_endpoint, check_node_name, check_registration_labels, check_taints
@@ -269,18 +268,7 @@ def read_config(path: str) -> Config:
     NodewiseError
         It is missing, cannot be read, is no JSON object, or is wrong; the message names the file.
     """
-    try:
-        text = read_text(path)
-        if text is None:
-            raise NodewiseError("it is missing.", "run the role autoscaler again")
-        values = json.loads(text)
-        if not isinstance(values, dict):
-            raise NodewiseError("it is not a JSON object.")
-        return make_config(values)
-    except NodewiseError as error:
-        raise NodewiseError(f"{path}: {error.message}", error.remedy) from error
-    except (OSError, ValueError) as error:
-        raise NodewiseError(f"{path} cannot be read: {error}.") from error
+    return read_with(path, "autoscaler", make_config)
 
 
 def _make_group(name: str, values: Any) -> Group:

@@ -6,15 +6,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import Any, TypeVar
 
 from ..errors import NodewiseError
 from ..files import read_text
 from ..reporter.tls import AUTHORITY, Files, check_addresses
 from .settings import Settings, check_names
 from .unit import STATE
+
+_T = TypeVar("_T")
 
 PATH = "/etc/nodewise/guard.json"
 # A copy of the host's in the guard's state folder, because it can read nothing of root's.
@@ -114,14 +116,29 @@ def read_config(path: str) -> Config:
     NodewiseError
         It is missing, cannot be read, is no JSON object, or is wrong; the message names the file.
     """
+    return read_with(path, "guard", make_config)
+
+
+def read_with(path: str, role: str, make: Callable[[dict[str, Any]], _T]) -> _T:
+    """Read a daemon's configuration and let it be understood; see :func:`read_config`.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    role : str
+        The role that writes it.
+    make : callable
+        From the file's object to the configuration; raises NodewiseError.
+    """
     try:
         text = read_text(path)
         if text is None:
-            raise NodewiseError("it is missing.", "run the role guard again")
+            raise NodewiseError("it is missing.", f"run the role {role} again")
         values = json.loads(text)
         if not isinstance(values, dict):
             raise NodewiseError("it is not a JSON object.")
-        return make_config(values)
+        return make(values)
     except NodewiseError as error:
         raise NodewiseError(f"{path}: {error.message}", error.remedy) from error
     except (OSError, ValueError) as error:
