@@ -174,43 +174,18 @@ import shutil
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils.calico.arguments import ARGUMENTS, REQUIRED_IF
 from ..module_utils.calico.calicoctl import Calicoctl
 from ..module_utils.calico.install import Installer, Paths, version_problem
 from ..module_utils.calico.rollout import unsettled, wait_settled
-from ..module_utils.calico.settings import BACKENDS, ENCAPSULATIONS, IPTABLES_BACKENDS, Settings, find_problems
+from ..module_utils.calico.settings import settings_of
 from ..module_utils.errors import NodewiseError
 from ..module_utils.kube.kubectl import ADMIN_KUBECONFIG, Kubectl
 
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(
-        argument_spec={
-            "state": {"type": "str", "choices": ["present", "ready", "checked"], "default": "present"},
-            "wait_timeout": {"type": "int", "default": 300},
-            "manifest": {"type": "path", "default": "/var/lib/nodewise/manifests/calico.yaml"},
-            "version": {"type": "str"},
-            "kubernetes_version": {"type": "str"},
-            "allow_unsupported_pair": {"type": "bool", "default": False},
-            "pod_cidr": {"type": "str"},
-            "backend": {"type": "str", "choices": list(BACKENDS), "default": "vxlan"},
-            "encapsulation": {"type": "str", "choices": list(ENCAPSULATIONS), "default": "VXLAN"},
-            "block_size": {"type": "int", "default": 26},
-            "nat_outgoing": {"type": "bool", "default": True},
-            "mtu": {"type": "int", "default": 0},
-            "ip_autodetection_method": {"type": "str", "default": "kubernetes-internal-ip"},
-            "iptables_backend": {"type": "str", "choices": list(IPTABLES_BACKENDS), "default": "NFT"},
-            "image_prefix": {"type": "str", "default": ""},
-            "felix_env": {"type": "dict", "default": {}},
-            "felix_configuration": {"type": "dict", "default": {}},
-            "ip_pools": {"type": "list", "elements": "dict", "default": []},
-            "bgp_configuration": {"type": "dict", "default": {}},
-            "bgp_peers": {"type": "list", "elements": "dict", "default": []},
-            "nodes_without_cni": {"type": "list", "elements": "str", "default": []},
-        },
-        required_if=[("state", state, ("version", "kubernetes_version", "pod_cidr")) for state in ("present", "checked")],
-        supports_check_mode=True,
-    )
+    module = AnsibleModule(argument_spec=ARGUMENTS, required_if=REQUIRED_IF, supports_check_mode=True)
     try:
         if module.params["state"] == "ready":
             _ready(module)
@@ -222,10 +197,7 @@ def main() -> None:
 
 def _present(module: AnsibleModule) -> None:
     options = module.params
-    settings = Settings(**{name: options[name] for name in Settings.__dataclass_fields__})
-    problems = find_problems(settings)
-    if problems:
-        module.fail_json(msg="Calico's settings are wrong: " + " ".join(problems), problems=problems)
+    settings = settings_of(options)
     if options["state"] == "checked":
         module.exit_json(changed=False, actions=[])
     missing = _missing([ADMIN_KUBECONFIG, options["manifest"]])

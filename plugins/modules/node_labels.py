@@ -108,7 +108,7 @@ actions:
   sample: ["set label qos.user.cattle.io/qosclass=besteffort on w1"]
 missing:
   description: Nodes of O(required) that a rule names and that are not in the cluster.
-  returned: always, but if the rules are wrong
+  returned: O(state=present), but if the rules are wrong
   type: list
   elements: str
   sample: []
@@ -116,38 +116,18 @@ missing:
 
 import os
 import shutil
-from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.errors import NodewiseError
 from ..module_utils.kube.kubectl import ADMIN_KUBECONFIG, Kubectl
+from ..module_utils.labels.arguments import ARGUMENTS
 from ..module_utils.labels.cluster import carry_out, make_plan, read_nodes
-from ..module_utils.labels.rules import EFFECTS, problems, wanted_marks
+from ..module_utils.labels.rules import refuse, wanted_marks
 
 
 def main() -> None:
-    # no_log: a taint's key is no secret. raw: of true Ansible would make the text True.
-    taint = {
-        "key": {"type": "str", "required": True, "no_log": False},
-        "value": {"type": "raw", "default": ""},
-        "effect": {"type": "str", "choices": list(EFFECTS), "required": True},
-    }
-    rule: dict[str, Any] = {
-        "hosts": {"type": "list", "elements": "str", "required": True},
-        "labels": {"type": "dict"},
-        "taints": {"type": "list", "elements": "dict", "options": taint},
-    }
-    module = AnsibleModule(
-        argument_spec={
-            "rules": {"type": "list", "elements": "dict", "default": [], "options": rule},
-            "node_names": {"type": "dict", "required": True},
-            "groups": {"type": "dict", "default": {}},
-            "required": {"type": "list", "elements": "str", "default": []},
-            "state": {"type": "str", "choices": ["present", "checked"], "default": "present"},
-        },
-        supports_check_mode=True,
-    )
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     try:
         _run(module)
     except NodewiseError as error:
@@ -156,9 +136,7 @@ def main() -> None:
 
 def _run(module: AnsibleModule) -> None:
     inventory = (module.params["rules"], module.params["node_names"], module.params["groups"])
-    found = problems(*inventory)
-    if found:
-        raise NodewiseError(f"Nothing was changed, for the rules of node labels are wrong: {' '.join(found)}")
+    refuse(*inventory)
     if module.params["state"] == "checked":
         module.exit_json(changed=False, actions=[], missing=[])
     lacking = [path for path in [ADMIN_KUBECONFIG] if not os.path.exists(path)] + [name for name in ["kubectl"] if shutil.which(name) is None]

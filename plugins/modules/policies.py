@@ -210,68 +210,21 @@ checks:
 
 import os
 import shutil
-from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.errors import NodewiseError
 from ..module_utils.kube.kubectl import ADMIN_KUBECONFIG, Kubectl
+from ..module_utils.policies.arguments import ARGUMENTS
 from ..module_utils.policies.cluster import actions, carry_out, compare, difference, refuse
-from ..module_utils.policies.desired import LIMIT_FIELDS, LIMIT_TYPES, OPERATORS, PREEMPTION, SCOPES, Desired, desired, problems
+from ..module_utils.policies.desired import Desired, desired, problems
 from ..module_utils.policies.plan import make_plan
 from ..module_utils.policies.prove import LISTED, prove
 from ..module_utils.verify.result import CLUSTER, UNKNOWN, Result
 
 
 def main() -> None:
-    named: dict[str, Any] = {"name": {"type": "str", "required": True}, "state": {"type": "str", "choices": ["present", "absent"], "default": "present"}}
-    spaced = {**named, "namespace": {"type": "str", "required": True}}
-    limit: dict[str, Any] = {"type": {"type": "str", "choices": list(LIMIT_TYPES), "default": "Container"}, **{name: {"type": "dict"} for name in LIMIT_FIELDS}}
-    requirement = {
-        "scope_name": {"type": "str", "choices": list(SCOPES), "required": True},
-        "operator": {"type": "str", "choices": list(OPERATORS), "required": True},
-        "values": {"type": "list", "elements": "str"},
-    }
-    module = AnsibleModule(
-        argument_spec={
-            "state": {"type": "str", "choices": ["present", "verified", "checked"], "default": "present"},
-            "timeout": {"type": "int", "default": 10},
-            "namespaces": {"type": "list", "elements": "str", "default": []},
-            "limit_ranges": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {**spaced, "limits": {"type": "list", "elements": "dict", "options": limit}},
-                "required_if": [("state", "present", ["limits"])],
-            },
-            "priority_classes": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {
-                    **named,
-                    "value": {"type": "int"},
-                    "global_default": {"type": "bool", "default": False},
-                    "preemption_policy": {"type": "str", "choices": list(PREEMPTION), "default": "PreemptLowerPriority"},
-                    "description": {"type": "str", "default": ""},
-                },
-                "required_if": [("state", "present", ["value"])],
-            },
-            "resource_quotas": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {
-                    **spaced,
-                    "hard": {"type": "dict"},
-                    "scopes": {"type": "list", "elements": "str", "choices": list(SCOPES)},
-                    "scope_selector": {"type": "list", "elements": "dict", "options": requirement},
-                },
-                "required_if": [("state", "present", ["hard"])],
-            },
-        },
-        supports_check_mode=True,
-    )
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     try:
         refuse(problems(module.params))
         _run(module, desired(module.params))

@@ -8,9 +8,11 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..errors import NodewiseError
 from .support import minor_version, pair_problem
 
 BACKENDS = ("vxlan", "bird")
@@ -60,6 +62,21 @@ class Settings:
     def vxlan_mode(self) -> str:
         """vxlanMode of the default pool."""
         return ENCAPSULATIONS[self.encapsulation][1]
+
+
+def settings_of(options: Mapping[str, Any]) -> Settings:
+    """Return the settings among the module's options.
+
+    Raises
+    ------
+    NodewiseError
+        With all that is wrong with them.
+    """
+    settings = Settings(**{name: options[name] for name in Settings.__dataclass_fields__})
+    problems = find_problems(settings)
+    if problems:
+        raise NodewiseError("Calico's settings are wrong: " + " ".join(problems))
+    return settings
 
 
 def find_problems(settings: Settings) -> list[str]:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from ..errors import NodewiseError
 from ..kube.names import in_domain, key_problem, value_problem
 
 EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
@@ -68,6 +69,13 @@ def protected_taint(key: str) -> str:
     if key in _AUTOSCALER_TAINTS:
         return "the cluster autoscaler"
     return "Kubernetes" if in_domain(key, _KUBERNETES) else ""
+
+
+def refuse(rules: Sequence[Mapping[str, Any]], node_names: Mapping[str, str], groups: Mapping[str, Sequence[str]]) -> None:
+    """Raise NodewiseError with all :func:`problems` of the rules, if there are any."""
+    found = problems(rules, node_names, groups)
+    if found:
+        raise NodewiseError(f"Nothing was changed, for the rules of node labels are wrong: {' '.join(found)}")
 
 
 def problems(rules: Sequence[Mapping[str, Any]], node_names: Mapping[str, str], groups: Mapping[str, Sequence[str]]) -> list[str]:
