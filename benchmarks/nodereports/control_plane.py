@@ -6,6 +6,7 @@ import base64
 import datetime
 import ipaddress
 import json
+import math
 import os
 import shutil
 import signal
@@ -15,6 +16,7 @@ import sys
 import tarfile
 import time
 import urllib.request
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from prometheus_client.parser import text_string_to_metric_families
 
 IMAGES = Path.home() / ".cache/nodewise/gomod/images"
 PROGRAMS = {"etcd": "etcd-3*.tar", "kube-apiserver": "kube-apiserver-1*.tar", "kube-controller-manager": "kube-controller-manager-1*.tar"}
@@ -189,6 +192,11 @@ class ControlPlane:
             found: dict[str, Any] = json.load(answer)
             return found
 
+    def fsync_buckets(self) -> Counter[float]:
+        """Return how many of etcd's writes to its log took at most so many seconds."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self._etcd_port}/metrics", timeout=30) as answer:
+            return buckets(answer.read().decode(), "etcd_disk_wal_fsync_duration_seconds")
+
     def cpu_seconds(self) -> dict[str, float]:
         """Return the CPU time that each has used."""
         ticks = os.sysconf("SC_CLK_TCK")
@@ -212,6 +220,27 @@ class ControlPlane:
         environment = {**os.environ, "GOMEMLIMIT": MEMORY[name]}
         with (self._work / f"{name}.log").open("wb") as log:
             self.processes[name] = subprocess.Popen([str(program), *args], stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment)
+
+
+def buckets(metrics: str, name: str, **labels: str) -> Counter[float]:
+    """Return a histogram of a page of metrics: how many observations are at most so many seconds."""
+    found: Counter[float] = Counter()
+    for family in text_string_to_metric_families(metrics):
+        for sample in family.samples:
+            if sample.name == f"{name}_bucket" and labels.items() <= sample.labels.items():
+                found[float(sample.labels["le"])] += int(sample.value)
+    return found
+
+
+def quantile(histogram: Counter[float], share: float) -> float:
+    """Return the seconds within which a share of the observations lies, as PromQL's histogram_quantile estimates it."""
+    wanted, below, low = share * histogram[math.inf], 0, 0.0
+    for high in sorted(histogram):
+        if histogram[high] >= wanted > 0:
+            inside = histogram[high] - below
+            return low if math.isinf(high) else low + (high - low) * (wanted - below) / inside
+        below, low = histogram[high], high
+    return math.nan
 
 
 def extract(name: str, target: Path) -> None:

@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from control_plane import ControlPlane, wait_until
+from control_plane import ControlPlane, buckets, quantile, wait_until
 from sample import ROOT, ApiClient, Publisher, Settings, apply, create_node, format_time, ready, status
 
 CHANGE_SHARE = 0.05
@@ -153,6 +153,8 @@ class Phase:
     seconds: float
     writes: list[Write]
     cpu: dict[str, float] = field(default_factory=dict)
+    served: Counter[float] = field(default_factory=Counter)
+    synced: Counter[float] = field(default_factory=Counter)
 
     @property
     def written(self) -> list[Write]:
@@ -168,6 +170,10 @@ class Phase:
     def peak(self) -> int:
         """Most reports in one second."""
         return max(Counter(int(write.at) for write in self.written).values(), default=0)
+
+    def slow(self, seconds: float) -> Counter[int]:
+        """Return how many reports took longer than so many seconds, by the second after the beginning."""
+        return Counter(int(write.at - self.begin) for write in self.written if write.seconds > seconds)
 
     def quantile(self, percent: int) -> float:
         """Milliseconds."""
@@ -228,14 +234,20 @@ class Run:
         for commands in self._commands:
             commands.put(begin)
         time.sleep(0.5 + min(self.arguments.settle, seconds / 2))
-        before, since = self.plane.cpu_seconds(), time.time()
+        before, served, synced, since = self.plane.cpu_seconds(), self._served(), self.plane.fsync_buckets(), time.time()
         time.sleep(max(0.0, begin + seconds - time.time()))
         after, until = self.plane.cpu_seconds(), time.time()
         writes = [write for _worker in self._workers for write in self._results.get(timeout=120)]
         steady = sum(write.kind == "written" and since <= write.at < until for write in writes)
         spent = {process: after[process] - before[process] - self._idle[process] * (until - since) for process in after}
         cpu = {process: seconds * 1000 / max(1, steady) for process, seconds in spent.items()}
-        return Phase(name, self.nodes, begin, seconds, writes, cpu)
+        served, synced = since_then(self._served(), served), since_then(self.plane.fsync_buckets(), synced)
+        return Phase(name, self.nodes, begin, seconds, writes, cpu, served, synced)
+
+    def _served(self) -> Counter[float]:
+        """How long the API server says that it took for a report."""
+        metrics = ApiClient(str(self.plane.admin)).get("/metrics", accept="text/plain").text
+        return buckets(metrics, "apiserver_request_duration_seconds", resource="nodereports", verb="PUT")
 
     def stop(self) -> None:
         """End all processes."""
@@ -246,6 +258,11 @@ class Run:
             if worker.is_alive():
                 worker.terminate()
         self.plane.stop()
+
+
+def since_then(now: Counter[float], then: Counter[float]) -> Counter[float]:
+    """Return what a histogram has grown by."""
+    return Counter({bound: count - then[bound] for bound, count in now.items()})
 
 
 def measure(nodes: int, arguments: argparse.Namespace) -> tuple[list[str], list[str]]:
@@ -289,6 +306,15 @@ def measure(nodes: int, arguments: argparse.Namespace) -> tuple[list[str], list[
         missed.append(f"{nodes} nodes: write p99 {p99:.1f} ms, target {P99_MILLISECONDS:g}")
     if rate > STEADY_WRITES:
         missed.append(f"{nodes} nodes: {rate:.1f} writes/s, target {STEADY_WRITES:g}")
+    served, synced = (quantile(one, 0.99) * 1000 for one in (whole.served, whole.synced))
+    slow = steady.slow(P99_MILLISECONDS / 1000)
+    worst = ", ".join(f"{number} at {second} s" for second, number in slow.most_common(5))
+    print(
+        f"{nodes} nodes, p99 in the steady state: the API server took {served:.0f} ms for a report, etcd {synced:.0f} ms for a write to its log; "
+        f"{slow.total()} reports took more than {P99_MILLISECONDS:g} ms, in {len(slow)} seconds: {worst}",
+        file=sys.stderr,
+        flush=True,
+    )
     lateness = statistics.quantiles([write.late * 1000 for write in steady.written], n=100)[98]
     print(f"{nodes} nodes: the simulation itself was up to {lateness:.0f} ms late (p99); restart: {len(restart.written)} reports", file=sys.stderr, flush=True)
     return row, missed
