@@ -15,26 +15,27 @@ import json
 import os
 import re
 import statistics
-import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import grpc
+import lab
 import pytest
+from lab import ROOT, ansible, changed, execute, kubectl, on
 
-ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks" / "autoscaler"))
 
 from ansible_collections.nodewise.cluster.plugins.module_utils.api.client import ApiClient  # noqa: E402
 from ansible_collections.nodewise.cluster.plugins.module_utils.autoscaler.contract import RUNNING  # noqa: E402
 from client import Autoscaler, refused  # noqa: E402
 
-LAB = os.environ.get("NODEWISE_LAB", "lab")
 GROUP, HOST, PROVIDER_ID = "standby", "s1", "nodewise://nodewise/s1"
 PKI = "/etc/nodewise/autoscaler"
 PAUSE = "registry.k8s.io/pause:3.10.2"
@@ -45,40 +46,26 @@ RUNS = int(os.environ.get("NODEWISE_RUNS", "2"))
 TARGET = 30.0
 
 
-def on(host: str, *command: str, check: bool = True, stdin: str = "") -> str:
-    """Run a command on a lab host and return what it says."""
-    done = subprocess.run(["podman", "exec", "-i", f"nodewise-{LAB}-{host}", *command], input=stdin, capture_output=True, text=True, check=False)
-    assert done.returncode == 0 or not check, f"{host}: {command}: {done.stdout}{done.stderr}"
-    return done.stdout.strip()
-
-
-def kubectl(*arguments: str, stdin: str = "", check: bool = True) -> str:
-    return on("cp1", "kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", *arguments, stdin=stdin, check=check)
-
-
-def ask_host(command: str, *, key: str = f"{PKI}/id_ed25519", options: tuple[str, ...] = (), stdin: str = "") -> subprocess.CompletedProcess[str]:
+def ask_host(command: str, *, key: str = f"{PKI}/id_ed25519", options: tuple[str, ...] = (), stdin: str = "") -> CompletedProcess[str]:
     """Ask the standby host something over SSH, from the control plane."""
     config = json.loads(on("cp1", "cat", "/etc/nodewise/autoscaler.json"))
     address = config["groups"][GROUP]["hosts"][HOST]["address"]
     ssh = ["ssh", "-F", "none", "-i", key, "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes", "-o", "StrictHostKeyChecking=yes"]
     ssh += ["-o", f"UserKnownHostsFile={PKI}/known_hosts", *options, f"root@{address}", command]
-    return subprocess.run(["podman", "exec", "-i", f"nodewise-{LAB}-cp1", *ssh], input=stdin, capture_output=True, text=True, check=False, timeout=60)
+    return execute("cp1", *ssh, stdin=stdin, timeout=60)
 
 
 def host_state() -> str:
     return str(json.loads(ask_host("status").stdout)["state"])
 
 
-def until(what: str, timeout: float, question: Callable[[], Any], pause: float = 0.2) -> float:
-    """Ask until the answer is true; return how long it took."""
-    begin = time.monotonic()
-    while not question():
-        assert time.monotonic() - begin < timeout, (
-            f"not within {timeout:.0f} s: {what}\n{on('cp1', 'journalctl', '-u', 'nodewise-autoscaler', '-n', '30', '--no-pager')}\n"
-            f"{on(HOST, 'journalctl', '-t', 'nodewise-standby', '-n', '15', '--no-pager')}"
-        )
-        time.sleep(pause)
-    return time.monotonic() - begin
+def said() -> str:
+    """Return what the provider and the host have logged last."""
+    provider = on("cp1", "journalctl", "-u", "nodewise-autoscaler", "-n", "30", "--no-pager")
+    return f"\n{provider}\n{on(HOST, 'journalctl', '-t', 'nodewise-standby', '-n', '15', '--no-pager')}"
+
+
+until = partial(lab.until, pause=0.2, state=said)
 
 
 class Cluster:
@@ -195,7 +182,7 @@ def rested(cluster: Cluster, real: bool, request: pytest.FixtureRequest) -> Iter
     until("the provider answers", 60, lambda: refused(scaler.call, "Refresh") == "")
     if scaler.target(GROUP):
         scaler.delete(GROUP, PROVIDER_ID)
-    until("the host is prepared again", 120, lambda: HOST not in cluster.nodes() and not scaler.instances(GROUP) and host_state() == "prepared", 1)
+    until("the host is prepared again", 120, lambda: HOST not in cluster.nodes() and not scaler.instances(GROUP) and host_state() == "prepared", pause=1)
     scaler.close()
 
 
@@ -233,24 +220,12 @@ def scale_down(scaler: Autoscaler, cluster: Cluster) -> float:
 def test_the_real_cluster_autoscaler_has_a_host_join_and_leave(cluster: Cluster) -> None:
     """Only where a mirror or the official registry has given its image."""
     arguments = f"active=true image={PAUSE} timeout=90 leave_timeout=300"
-    command = [
-        str(Path(sys.executable).parent / "ansible"),
-        "-i",
-        "inventories/lab",
-        "cp1",
-        "-b",
-        "-m",
-        "nodewise.cluster.cluster_autoscaler_info",
-        "-a",
-        arguments,
-    ]
-    environment = {**os.environ, "NODEWISE_LAB": LAB, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_FORCE_COLOR": "false"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=600)
-    assert done.returncode == 0, done.stdout + done.stderr
-    trial = {name: float(value) for name, value in re.findall(r"^ +(running|left): ([0-9.]+)$", done.stdout, re.MULTILINE)}
+    asked = ("cp1", "-b", "-m", "nodewise.cluster.cluster_autoscaler_info", "-a", arguments)
+    out = ansible("ansible", *asked, timeout=600)
+    trial = {name: float(value) for name, value in re.findall(r"^ +(running|left): ([0-9.]+)$", out, re.MULTILINE)}
     print(f"\nthe real one: pending to running {trial['running']} s, from idle to gone {trial['left']} s")
     assert trial["running"] <= TARGET + SCAN
-    until("the host is prepared again", 60, lambda: HOST not in cluster.nodes() and host_state() == "prepared", 1)
+    until("the host is prepared again", 60, lambda: HOST not in cluster.nodes() and host_state() == "prepared", pause=1)
 
 
 def test_pods_that_fit_nowhere_run_on_a_host_that_joins_and_the_host_leaves_when_it_is_idle(scaler: Autoscaler, cluster: Cluster) -> None:
@@ -297,7 +272,7 @@ def test_pods_that_fit_nowhere_run_on_a_host_that_joins_and_the_host_leaves_when
 
 def test_a_provider_that_is_killed_in_the_middle_of_a_join_loses_nothing(scaler: Autoscaler, cluster: Cluster) -> None:
     scaler.increase(GROUP, 1)
-    until("kubeadm runs", 30, lambda: on(HOST, "pgrep", "-f", "kubeadm join", check=False), 0.05)
+    until("kubeadm runs", 30, lambda: on(HOST, "pgrep", "-f", "kubeadm join", check=False), pause=0.05)
     on("cp1", "systemctl", "kill", "--signal=KILL", "nodewise-autoscaler")
     until("the provider answers again", 90, lambda: refused(scaler.call, "Refresh") == "")
     assert scaler.target(GROUP) == 1
@@ -308,12 +283,12 @@ def test_a_provider_that_is_killed_in_the_middle_of_a_join_loses_nothing(scaler:
 
 def test_a_join_that_is_killed_on_the_host_is_done_again(scaler: Autoscaler, cluster: Cluster) -> None:
     scaler.increase(GROUP, 1)
-    until("kubeadm runs", 30, lambda: on(HOST, "pgrep", "-f", "kubeadm join", check=False), 0.05)
+    until("kubeadm runs", 30, lambda: on(HOST, "pgrep", "-f", "kubeadm join", check=False), pause=0.05)
     on(HOST, "pkill", "-KILL", "-f", "nodewise.standby.main|kubeadm join")
     # It is told, and the host is clean for the next attempt.
-    until("the failure is told or mended", 120, lambda: scaler.instances(GROUP).get(PROVIDER_ID) != (2, ""), 1)
+    until("the failure is told or mended", 120, lambda: scaler.instances(GROUP).get(PROVIDER_ID) != (2, ""), pause=1)
     if scaler.target(GROUP) == 0:
-        until("it may be tried again", 200, lambda: refused(scaler.increase, GROUP, 1) == "", 2)
+        until("it may be tried again", 200, lambda: refused(scaler.increase, GROUP, 1) == "", pause=2)
     until("the instance runs", 120, lambda: scaler.instances(GROUP).get(PROVIDER_ID) == (RUNNING, ""))
     assert cluster.is_ready(HOST)
 
@@ -322,7 +297,7 @@ def test_a_node_that_was_deleted_by_hand_does_not_keep_its_host(scaler: Autoscal
     scaler.increase(GROUP, 1)
     until("the instance runs", 120, lambda: scaler.instances(GROUP).get(PROVIDER_ID) == (RUNNING, ""))
     kubectl("delete", "node", HOST)
-    until("the host has left", 120, lambda: scaler.instances(GROUP) == {} and host_state() == "prepared", 1)
+    until("the host has left", 120, lambda: scaler.instances(GROUP) == {} and host_state() == "prepared", pause=1)
     assert scaler.target(GROUP) == 0
 
 
@@ -376,7 +351,7 @@ def test_the_key_works_from_the_control_plane_alone() -> None:
             f"root@{address}",
             "status",
         ]
-        done = subprocess.run(["podman", "exec", f"nodewise-{LAB}-w1", *ssh], capture_output=True, text=True, check=False, timeout=60)
+        done = execute("w1", *ssh, timeout=60)
         assert done.returncode == 255
         assert "Permission denied" in done.stderr
     finally:
@@ -403,15 +378,7 @@ def play(state: str, folder: Path) -> str:
     path = folder / "autoscaler.yml"
     tasks = "  tasks:\n    - nodewise.cluster.host_facts:\n    - ansible.builtin.import_role: {name: nodewise.cluster.autoscaler}\n"
     path.write_text(f"- hosts: control_plane:workers:standby\n  gather_facts: false\n  become: true\n{tasks}")
-    command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "inventories/lab", str(path), "-e", f"autoscaler_state={state}"]
-    environment = {**os.environ, "NODEWISE_LAB": LAB, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_FORCE_COLOR": "false"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-def changed(out: str) -> list[int]:
-    return [int(number) for number in re.findall(r"changed=(\d+)", out)]
+    return ansible("ansible-playbook", str(path), "-e", f"autoscaler_state={state}")
 
 
 def test_a_host_that_is_in_no_group_any_more_loses_the_key(tmp_path: Path) -> None:
@@ -435,6 +402,6 @@ def test_all_of_it_can_be_removed_and_brought_back(tmp_path: Path) -> None:
     assert on(HOST, "ls", "/opt/nodewise/standby", "/etc/nodewise/standby.json", check=False) == ""
     for kind in ("secret,configmap,lease,serviceaccount,deployment,pdb", "clusterrole,clusterrolebinding,validatingadmissionpolicy"):
         assert "autoscaler" not in kubectl("get", kind, "--all-namespaces", "-o", "name").replace("horizontal-pod-autoscaler", "")
-    assert set(changed(play("absent", tmp_path))) == {0}
+    assert set(changed(play("absent", tmp_path)).values()) == {0}
     play("present", tmp_path)
-    assert set(changed(play("present", tmp_path))) == {0}
+    assert set(changed(play("present", tmp_path)).values()) == {0}

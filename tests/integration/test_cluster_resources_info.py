@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import subprocess
 import time
 import urllib.parse
@@ -20,15 +19,15 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import lab
 import pytest
 import yaml
 from ansible_collections.nodewise.cluster.plugins.module_utils.api.client import JSON, Answer, ApiClient
 from ansible_collections.nodewise.cluster.plugins.module_utils.consumption import pages, result, wire
 from ansible_collections.nodewise.cluster.plugins.module_utils.consumption.reading import read_cluster
 from ansible_collections.nodewise.cluster.plugins.module_utils.kube.quantity import parse_quantity
+from lab import LAB, ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
-LAB = os.environ.get("NODEWISE_LAB", "lab")
 FOLDER = ROOT / ".lab" / LAB
 KUBECONFIG = str(FOLDER / "kubeconfig")
 IMAGE = "registry.invalid/none"
@@ -57,22 +56,7 @@ def items(kind: str) -> list[dict[str, Any]]:
 
 def module(**options: Any) -> dict[str, Any]:
     """Run the module on the first control plane, as an operator does."""
-    command = [
-        "ansible",
-        "cp1",
-        "-i",
-        str(ROOT / "inventories/lab"),
-        "-b",
-        "-m",
-        "nodewise.cluster.cluster_resources_info",
-        "-a",
-        json.dumps({"sort_by": "name", **options}),
-    ]
-    environment = {**os.environ, "NODEWISE_LAB": LAB, "ANSIBLE_CALLBACK_RESULT_FORMAT": "json"}
-    done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stdout + done.stderr
-    found: dict[str, Any] = json.loads(done.stdout.partition("=>")[2])
-    return found
+    return lab.module("cp1", "cluster_resources_info", **{"sort_by": "name", **options})
 
 
 def eventually(check: Callable[[], Any]) -> Any:

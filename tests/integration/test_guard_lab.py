@@ -9,41 +9,24 @@ Needs the lab NODEWISE_LAB with a cluster and reporters, and leaves it as it was
 from __future__ import annotations
 
 import json
-import os
-import re
-import subprocess
-import sys
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import lab
 import pytest
+from lab import ansible, execute, kubectl, on
 
-ROOT = Path(__file__).resolve().parents[2]
-LAB = os.environ.get("NODEWISE_LAB", "lab")
 UNIT = "nodewise-guard"
-KUBECTL = ("kubectl", "--kubeconfig=/etc/kubernetes/admin.conf")
-IMAGE = "registry.k8s.io/kube-proxy:v1.37.2"
 PAUSE = "registry.k8s.io/pause:3.10.2"
 DEPLOYMENT = "guard-test"
 # A condition is in the report 40 s after its cause at the latest, and the guard acts within seconds.
 TAINTED = 50
 # The reporter wants 60 s of rest; then comes its gap, and the guard's hold.
 CLEARED = 240
-
-
-def on(host: str, *command: str, check: bool = True, stdin: str | None = None) -> str:
-    """Run a command on a lab host and return what it says."""
-    done = subprocess.run(["podman", "exec", "-i", f"nodewise-{LAB}-{host}", *command], input=stdin or "", capture_output=True, text=True, check=False)
-    assert done.returncode == 0 or not check, f"{host}: {command}: {done.stdout}{done.stderr}"
-    return done.stdout.strip()
-
-
-def kubectl(*arguments: str, stdin: str | None = None, check: bool = True) -> str:
-    return on("cp1", *KUBECTL, *arguments, stdin=stdin, check=check)
 
 
 def nodes() -> dict[str, dict[str, Any]]:
@@ -60,29 +43,17 @@ def taints() -> dict[str, str]:
     }
 
 
-def until(what: str, timeout: float, question: Callable[[], Any]) -> float:
-    """Ask until the answer is true; return how long it took."""
-    begin = time.monotonic()
-    while not question():
-        assert time.monotonic() - begin < timeout, (
-            f"not within {timeout:.0f} s: {what}; taints: {taints()}; {on('cp1', 'journalctl', '-u', UNIT, '-n', '20', '--no-pager')}"
-        )
-        time.sleep(1)
-    return time.monotonic() - begin
+until = partial(lab.until, state=lambda: f"; taints: {taints()}; {on('cp1', 'journalctl', '-u', UNIT, '-n', '20', '--no-pager')}")
 
 
 def play(state: str, *arguments: str, folder: Path) -> str:
     path = folder / "guard.yml"
     path.write_text("- hosts: control_plane\n  gather_facts: false\n  become: true\n  roles: [nodewise.cluster.guard]\n")
-    command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "inventories/lab", str(path), "-e", f"guard_state={state}", *arguments]
-    environment = {**os.environ, "NODEWISE_LAB": LAB, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_FORCE_COLOR": "false"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    return ansible("ansible-playbook", str(path), "-e", f"guard_state={state}", *arguments)
 
 
 def changed(out: str) -> int:
-    return int(re.findall(r"changed=(\d+)", out)[-1])
+    return lab.changed(out)["cp1"]
 
 
 def scale(replicas: int) -> dict[str, int]:
@@ -126,17 +97,8 @@ def deployment() -> Iterator[None]:
         until("the pods are gone", 60, lambda: not placed())
 
 
-@contextmanager
-def busy(node: str) -> Iterator[None]:
-    """Keep a node's CPUs busy, unknown to the scheduler: a pod without requests."""
-    container = {"name": "load", "image": IMAGE, "imagePullPolicy": "Never", "command": ["sh", "-c", "(while :; do :; done) & while :; do :; done"]}
-    spec = {"nodeName": node, "restartPolicy": "Never", "terminationGracePeriodSeconds": 0, "hostNetwork": True, "containers": [container]}
-    kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "guard-load"}, "spec": spec}))
-    try:
-        kubectl("wait", "pod/guard-load", "--for=jsonpath={.status.phase}=Running", "--timeout=60s")
-        yield
-    finally:
-        kubectl("delete", "pod", "guard-load", "--force", "--wait=true")
+# Keeps a node's CPUs busy.
+busy = partial(lab.pod, "guard-load", script="(while :; do :; done) & while :; do :; done")
 
 
 @contextmanager
@@ -238,12 +200,7 @@ def test_the_guard_may_do_nothing_else() -> None:
     """Asked with its own token; a dry run is judged by RBAC and the admission policy alike."""
     own = ("kubectl", "--kubeconfig=/etc/nodewise/guard.conf")
     for patch in ({"spec": {"unschedulable": True}}, {"metadata": {"labels": {"a": "b"}}}, {"spec": {"taints": [{"key": "a", "effect": "NoSchedule"}]}}):
-        refused = subprocess.run(
-            ["podman", "exec", f"nodewise-{LAB}-cp1", *own, "patch", "node", "w1", "--type=merge", "--dry-run=server", f"--patch={json.dumps(patch)}"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        refused = execute("cp1", *own, "patch", "node", "w1", "--type=merge", "--dry-run=server", f"--patch={json.dumps(patch)}")
         assert refused.returncode != 0 and "the guard may not touch" in refused.stderr, refused.stderr
     for verb, kind in (("list", "secrets"), ("create", "pods"), ("delete", "nodes"), ("update", "nodes"), ("get", "leases.coordination.k8s.io/kube-scheduler")):
         assert on("cp1", *own, "auth", "can-i", verb, kind, "--namespace=kube-system", check=False) == "no"

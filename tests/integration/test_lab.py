@@ -5,25 +5,17 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from lab import BIN, ROOT, changed, environment, start
 
-ROOT = Path(__file__).resolve().parents[2]
-BIN = Path(sys.executable).parent
 LAB = "pytest"
 HOSTS = {"cp1", "w1", "w2", "s1"}
-
-
-def start(playbook: str, lab: str = LAB) -> subprocess.Popen[str]:
-    command = [str(BIN / "ansible-playbook"), "-i", "inventories/lab", f"playbooks/{playbook}.yml"]
-    return subprocess.Popen(command, cwd=ROOT, env=environment(lab), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def play(playbook: str, lab: str = LAB) -> int:
@@ -31,12 +23,7 @@ def play(playbook: str, lab: str = LAB) -> int:
     process = start(playbook, lab)
     out = process.communicate(timeout=900)[0]
     assert process.returncode == 0, out
-    (changed,) = re.findall(r"^cp1 .*changed=(\d+)", out, re.MULTILINE)
-    return int(changed)
-
-
-def environment(lab: str) -> dict[str, str]:
-    return {**os.environ, "NODEWISE_LAB": lab, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_FORCE_COLOR": "false"}
+    return changed(out)["cp1"]
 
 
 def on_all(command: str, lab: str = LAB) -> dict[str, str]:
@@ -91,7 +78,7 @@ def test_hosts_are_healthy(lab: None) -> None:
 @pytest.mark.parametrize("seconds", [1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0])
 def test_a_killed_run_is_repaired_by_the_next(seconds: float) -> None:
     play("lab_down")
-    process = start("lab_up")
+    process = start("lab_up", LAB)
     time.sleep(seconds)
     for child in children(process.pid):
         subprocess.run(["kill", "-KILL", str(child)], capture_output=True, check=False)

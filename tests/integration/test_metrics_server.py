@@ -10,37 +10,20 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import re
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from lab import KUBECTL, ansible, changed, execute, kubectl, module, on, until
 
-ROOT = Path(__file__).resolve().parents[2]
-LAB = os.environ.get("NODEWISE_LAB", "lab")
-KUBECTL = ("kubectl", "--kubeconfig=/etc/kubernetes/admin.conf")
 API_SERVICE = "v1beta1.metrics.k8s.io"
 MINE = "app.kubernetes.io/name=metrics-server"
 SERVING = "kubernetes.io/kubelet-serving"
 # Two rounds over the kubelets, and what the machine's other work takes.
 FIGURES = 120
-
-
-def on(host: str, *command: str, check: bool = True, stdin: str = "") -> str:
-    """Run a command on a lab host and return what it says."""
-    done = subprocess.run(["podman", "exec", "-i", f"nodewise-{LAB}-{host}", *command], input=stdin, capture_output=True, text=True, check=False)
-    assert done.returncode == 0 or not check, f"{host}: {command}: {done.stdout}{done.stderr}"
-    return (done.stdout + ("" if check else done.stderr)).strip()
-
-
-def kubectl(*arguments: str, stdin: str = "", check: bool = True) -> str:
-    return on("cp1", *KUBECTL, *arguments, stdin=stdin, check=check)
 
 
 def get(*arguments: str) -> Any:
@@ -54,36 +37,11 @@ def addresses() -> dict[str, str]:
     }
 
 
-def until(what: str, timeout: float, question: Callable[[], Any]) -> Any:
-    """Ask until the answer is true; return it."""
-    begin = time.monotonic()
-    while not (answer := question()):
-        assert time.monotonic() - begin < timeout, f"not within {timeout:.0f} s: {what}"
-        time.sleep(1)
-    return answer
-
-
-def ansible(program: str, *arguments: str) -> str:
-    environment = {**os.environ, "NODEWISE_LAB": LAB, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_FORCE_COLOR": "false"}
-    environment["ANSIBLE_CALLBACK_RESULT_FORMAT"] = "json"
-    command = [str(Path(sys.executable).parent / program), "-i", "inventories/lab", *arguments]
-    done = subprocess.run(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-def module(host: str, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
-    """Run a module on a host and return its result."""
-    out = ansible("ansible", host, "-b", "-m", f"nodewise.cluster.{name}", *(["-a", json.dumps(arguments)] if arguments else []))
-    found: dict[str, Any] = json.loads(out[out.index("{") :])
-    return found
-
-
 def play(tmp_path: Path, *arguments: str) -> int:
     """Run the role and return how many of its tasks changed something."""
     path = tmp_path / "metrics.yml"
     path.write_text("- hosts: control_plane\n  gather_facts: false\n  become: true\n  roles: [nodewise.cluster.metrics_server]\n")
-    return int(re.findall(r"changed=(\d+)", ansible("ansible-playbook", str(path), *arguments))[-1])
+    return changed(ansible("ansible-playbook", str(path), *arguments))["cp1"]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -102,7 +60,8 @@ def top(what: str, *more: str) -> list[list[str]]:
 
 
 def test_top_has_figures_of_every_node_and_pod() -> None:
-    nodes = until("figures of every node", FIGURES, lambda: len(found := top("nodes")) == len(addresses()) and found)
+    until("figures of every node", FIGURES, lambda: len(top("nodes")) == len(addresses()))
+    nodes = top("nodes")
     assert {line[0] for line in nodes} == set(addresses())
     for _name, cpu, _share, memory, _percent in nodes:
         assert int(cpu.removesuffix("m")) > 0 and int(memory.removesuffix("Mi")) > 100
@@ -119,7 +78,7 @@ def test_verification_finds_them_right(host: str) -> None:
     on(host, "sh", "-c", "umask 077; cat > /run/metrics-test.conf", stdin=admin)
     try:
         wanted = {"kubeconfig": "/run/metrics-test.conf", "checks": ["metrics", "certificate", "memory", "cpu"], "window": 5, "fail_on": []}
-        checks = {one["check"].removeprefix("resources."): one for one in module(host, "verify_node_resources", wanted)["checks"]}
+        checks = {one["check"].removeprefix("resources."): one for one in module(host, "verify_node_resources", **wanted)["checks"]}
     finally:
         on(host, "rm", "/run/metrics-test.conf")
     assert {checks[name]["status"] for name in ("metrics.available", "metrics.node", "certificate")} == {"ok"}
@@ -132,7 +91,7 @@ def test_they_stand_in_where_there_is_no_report() -> None:
     on("w2", "systemctl", "stop", "nodewise-reporter.service")
     try:
         kubectl("delete", "nodereport", "w2")
-        (node,) = [one for one in module("cp1", "cluster_resources_info", {})["nodes"] if one["name"] == "w2"]
+        (node,) = [one for one in module("cp1", "cluster_resources_info")["nodes"] if one["name"] == "w2"]
         assert {node["used"][what]["source"] for what in ("cpu", "memory")} == {"metrics API"}
         mebibytes = next(int(line[3].removesuffix("Mi")) for line in top("nodes") if line[0] == "w2")
         assert abs(node["used"]["memory"]["value"] / 2**20 - mebibytes) <= 0.2 * mebibytes
@@ -146,7 +105,8 @@ def test_they_stand_in_where_there_is_no_report() -> None:
 
 def shake(address: str, port: int, *verify: str) -> str:
     """Return what openssl says of a server's certificate, from the control plane."""
-    out = on("cp1", "openssl", "s_client", "-connect", f"{address}:{port}", "-verify_return_error", *verify, check=False)
+    done = execute("cp1", "openssl", "s_client", "-connect", f"{address}:{port}", "-verify_return_error", *verify)
+    out = done.stdout + done.stderr
     found = re.findall(r"Verif\w+(?: return code)?: (?:\d+ \()?([\w ]+)\)?|verify error:num=\d+:(.*)", out)
     return next((one or other for one, other in found if one or other), out)
 
@@ -251,8 +211,7 @@ def test_an_api_service_that_trusts_another_certificate_fails_and_is_mended(tmp_
 
     until("the API server does not trust it", 60, lambda: condition() == "False")
     checks = {
-        one["check"]: one
-        for one in module("cp1", "verify_node_resources", {"kubeconfig": "/etc/kubernetes/admin.conf", "checks": ["metrics"], "fail_on": []})["checks"]
+        one["check"]: one for one in module("cp1", "verify_node_resources", kubeconfig="/etc/kubernetes/admin.conf", checks=["metrics"], fail_on=[])["checks"]
     }
     found = checks["resources.metrics.available"]
     assert found["status"] == "fail" and found["observed"].startswith("FailedDiscoveryCheck: ") and "x509" in found["observed"]
@@ -276,7 +235,7 @@ def test_removal_leaves_nothing(tmp_path: Path) -> None:
     until("its pods end", 60, lambda: not left())
     assert sorted(set(before) - set(mine)) == sorted(kubectl("get", "apiservice,clusterrole,clusterrolebinding", "-o", "name").splitlines())
     assert play(tmp_path, "-e", "metrics_server_state=absent") == 0
-    assert "Metrics API not available" in kubectl("top", "nodes", check=False)
+    assert "Metrics API not available" in execute("cp1", *KUBECTL, "top", "nodes").stderr
     assert play(tmp_path, "--check") == 1
     assert play(tmp_path) == 1
     assert len(top("nodes")) == len(addresses())

@@ -9,22 +9,18 @@ Needs the lab NODEWISE_LAB with a cluster, reporters and the guard, and leaves i
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
-import time
 import urllib.parse
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import lab
 import pytest
+from lab import ansible, changed
 
-ROOT = Path(__file__).resolve().parents[2]
-LAB = os.environ.get("NODEWISE_LAB", "lab")
-KUBECTL = ("kubectl", "--kubeconfig=/etc/kubernetes/admin.conf")
 NAMESPACE = "nodewise-monitoring"
 HOSTS = ("cp1", "w1", "w2")
 # Asks Prometheus on cp1 through the API server and the kubelet, as an operator would.
@@ -63,19 +59,12 @@ CERTIFICATES = """
 """
 
 
-def on(host: str, *command: str, check: bool = True, stdin: str = "") -> str:
-    """Run a command on a lab host and return what it says."""
-    done = subprocess.run(["podman", "exec", "-i", f"nodewise-{LAB}-{host}", *command], input=stdin, capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == 0 or not check, f"{host}: {command}: {done.stdout}{done.stderr}"
-    return done.stdout.strip()
-
-
-def kubectl(*arguments: str, check: bool = True) -> str:
-    return on("cp1", *KUBECTL, *arguments, check=check)
+on = partial(lab.on, timeout=120)
+kubectl = partial(lab.kubectl, timeout=120)
 
 
 def ask(path: str) -> Any:
-    forward = (*KUBECTL, f"--namespace={NAMESPACE}", "port-forward", "pod/prometheus-nodewise-0", ":9090")
+    forward = (*lab.KUBECTL, f"--namespace={NAMESPACE}", "port-forward", "pod/prometheus-nodewise-0", ":9090")
     return json.loads(on("cp1", "python3", "-c", ASK, path, *forward))["data"]
 
 
@@ -92,27 +81,18 @@ def firing(node: str) -> set[str]:
     return {one["metric"]["alertname"] for one in ask(f"/api/v1/query?query={query}")["result"]}
 
 
-def until(what: str, timeout: float, question: Callable[[], Any]) -> float:
-    """Ask until the answer is true; return how long it took."""
-    begin = time.monotonic()
-    while not question():
-        assert time.monotonic() - begin < timeout, f"not within {timeout:.0f} s: {what}; targets: {targets()}"
-        time.sleep(3)
-    return time.monotonic() - begin
+until = partial(lab.until, pause=3, state=lambda: f"; targets: {targets()}")
 
 
 def play(state: str, *arguments: str, playbook: str = "playbooks/monitoring.yml") -> str:
-    command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "inventories/lab", playbook, *arguments]
-    values = ["-e", f"monitoring_state={state}", "-e", "monitoring_missing_minutes=1"]
-    environment = {**os.environ, "NODEWISE_LAB": LAB, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_FORCE_COLOR": "false"}
-    done = subprocess.run([*command, *values], cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=550)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "PRIVATE KEY" not in done.stdout
-    return done.stdout
+    values = ("-e", f"monitoring_state={state}", "-e", "monitoring_missing_minutes=1")
+    out = ansible("ansible-playbook", playbook, *arguments, *values, timeout=550)
+    assert "PRIVATE KEY" not in out
+    return out
 
 
 def changes(output: str) -> int:
-    return sum(int(count) for count in re.findall(r"changed=(\d+)", output))
+    return sum(changed(output).values())
 
 
 def address(host: str) -> str:

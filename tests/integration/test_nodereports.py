@@ -9,13 +9,11 @@ Needs a lab with a cluster (make cluster); NODEWISE_LAB names it. A reporter tha
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import time
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,16 +26,11 @@ from ansible_collections.nodewise.cluster.plugins.module_utils.report.build impo
 from ansible_collections.nodewise.cluster.plugins.module_utils.report.manifests import NAME, cluster_objects
 from ansible_collections.nodewise.cluster.plugins.module_utils.report.publisher import RECALLED, WRITTEN, Publisher
 from ansible_collections.nodewise.cluster.plugins.module_utils.report.settings import Settings
+from lab import LAB, ROOT, on
 
-ROOT = Path(__file__).resolve().parents[2]
-LAB = os.environ.get("NODEWISE_LAB", "lab")
 FOLDER = ROOT / ".lab" / LAB
 NODE, OTHER = "w2", "cp1"
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
-
-
-def on_host(*command: str) -> str:
-    return subprocess.run(["podman", "exec", f"nodewise-{LAB}-{NODE}", *command], check=True, capture_output=True, text=True).stdout
 
 
 @pytest.fixture(scope="module")
@@ -59,10 +52,10 @@ def admin() -> Iterator[ApiClient]:
 def kubelet(tmp_path_factory: pytest.TempPathFactory, admin: ApiClient) -> Iterator[ApiClient]:
     """Return a client with a node's own certificate, as its reporter has it."""
     folder = tmp_path_factory.mktemp("kubelet")
-    config = yaml.safe_load(on_host("cat", "/etc/kubernetes/kubelet.conf"))
+    config = yaml.safe_load(on(NODE, "cat", "/etc/kubernetes/kubelet.conf"))
     pair = folder / "current.pem"
     pair.touch(mode=0o600)
-    pair.write_text(on_host("cat", "/var/lib/kubelet/pki/kubelet-client-current.pem"))
+    pair.write_text(on(NODE, "cat", "/var/lib/kubelet/pki/kubelet-client-current.pem"))
     config["users"][0]["user"] = {"client-certificate": "current.pem", "client-key": "current.pem"}
     path = folder / "kubelet.conf"
     path.write_text(yaml.safe_dump(config))

@@ -11,19 +11,16 @@ from __future__ import annotations
 import importlib.metadata
 import io
 import json
-import os
 import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
+from lab import LAB, ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
-LAB = os.environ.get("NODEWISE_LAB", "lab")
 HOST = f"nodewise-{LAB}-w1"
 FOLDER = "/tmp/nodewise-test-readings"
 

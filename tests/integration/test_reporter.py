@@ -12,25 +12,21 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import lab
 import pytest
+from lab import LAB, ROOT, ansible, changed, kubectl, on, pod, sh
 
-ROOT = Path(__file__).resolve().parents[2]
-BIN = Path(sys.executable).parent
-LAB = os.environ.get("NODEWISE_LAB", "lab")
 NODES = ("cp1", "w1", "w2")
 UNIT = "nodewise-reporter"
-KUBECTL = ("kubectl", "--kubeconfig=/etc/kubernetes/admin.conf")
-IMAGE = "registry.k8s.io/kube-proxy:v1.37.2"
 # A condition's change is in the API this long after its cause.
 VISIBLE = 40
 # Two good samples' worth of doubt, the 60 s for which a node must be well, the gap between two reports, and the pod's end.
@@ -42,20 +38,9 @@ SEATS = 5
 API_DOWN = 180 if os.environ.get("NODEWISE_LONG") else 40
 
 
-def on(host: str, *command: str, check: bool = True) -> str:
-    """Run a command on a lab host and return what it says."""
-    done = subprocess.run(["podman", "exec", f"nodewise-{LAB}-{host}", *command], capture_output=True, text=True, check=False)
-    assert done.returncode == 0 or not check, f"{host}: {command}: {done.stdout}{done.stderr}"
-    return done.stdout.strip()
-
-
-def sh(host: str, script: str, check: bool = True) -> str:
-    return on(host, "sh", "-c", script, check=check)
-
-
 def reports() -> dict[str, dict[str, Any]]:
     """Return {node: status} of all reports; empty if the API server does not answer."""
-    out = on("cp1", *KUBECTL, "--request-timeout=5s", "get", "nodereports", "-o", "json", check=False)
+    out = kubectl("--request-timeout=5s", "get", "nodereports", "-o", "json", check=False)
     return {item["metadata"]["name"]: item.get("status", {}) for item in json.loads(out)["items"]} if out else {}
 
 
@@ -63,31 +48,16 @@ def seconds(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
 
-def until(what: str, timeout: float, question: Callable[[], Any]) -> float:
-    """Ask until the answer is true; return how long it took."""
-    begin = time.monotonic()
-    while not question():
-        assert time.monotonic() - begin < timeout, f"not within {timeout:.0f} s: {what}\n{json.dumps(reports(), indent=1)}"
-        time.sleep(0.5)
-    return time.monotonic() - begin
+until = partial(lab.until, pause=0.5, state=lambda: f"\n{json.dumps(reports(), indent=1)}")
 
 
 def pressures() -> dict[str, str]:
     return {node: status.get("pressure", "") for node, status in reports().items()}
 
 
-def play(playbook: str | Path, *arguments: str, inventory: str | Path = "inventories/lab", ok: bool = True, collections: Path | None = None) -> str:
-    command = [str(BIN / "ansible-playbook"), "-i", str(inventory), str(playbook), *arguments]
-    environment = {**os.environ, "NODEWISE_LAB": LAB, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_FORCE_COLOR": "false"}
-    if collections:
-        environment["ANSIBLE_COLLECTIONS_PATH"] = str(collections)
-    done = subprocess.run(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=500)
-    assert (done.returncode == 0) == ok, done.stdout + done.stderr
-    return done.stdout
-
-
-def changed(out: str) -> dict[str, int]:
-    return {host: int(count) for host, count in re.findall(r"^(\w+) +: ok=\d+ +changed=(\d+)", out, re.MULTILINE)}
+def play(playbook: str | Path, *arguments: str, inventory: str | Path = lab.INVENTORY, ok: bool = True, collections: Path | None = None) -> str:
+    more = {"ANSIBLE_COLLECTIONS_PATH": str(collections)} if collections else {}
+    return ansible("ansible-playbook", str(playbook), *arguments, inventory=inventory, timeout=500, ok=ok, **more)
 
 
 ROLE = """
@@ -189,25 +159,6 @@ def test_a_second_run_changes_and_restarts_nothing(tmp_path: Path) -> None:
 # -- what loads a node is shown, on that node and on no other ----------------------------------------------------------
 
 
-def pod(name: str, script: str) -> dict[str, Any]:
-    mount = {"name": "memory", "mountPath": "/memory"}
-    container = {"name": "load", "image": IMAGE, "imagePullPolicy": "Never", "command": ["sh", "-c", script], "volumeMounts": [mount]}
-    spec: dict[str, Any] = {"nodeName": "w1", "restartPolicy": "Never", "terminationGracePeriodSeconds": 0, "hostNetwork": True, "containers": [container]}
-    spec["volumes"] = [{"name": "memory", "emptyDir": {"medium": "Memory"}}]
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
-
-
-@contextmanager
-def running(name: str, script: str) -> Iterator[None]:
-    body = json.dumps(pod(name, script))
-    subprocess.run(["podman", "exec", "-i", f"nodewise-{LAB}-cp1", *KUBECTL, "apply", "-f", "-"], input=body, text=True, check=True, capture_output=True)
-    try:
-        on("cp1", *KUBECTL, "wait", f"pod/{name}", "--for=jsonpath={.status.phase}=Running", "--timeout=60s")
-        yield
-    finally:
-        on("cp1", *KUBECTL, "delete", "pod", name, "--force", "--wait=true")
-
-
 @contextmanager
 def full_disk(leave: str) -> Iterator[None]:
     # Else the kubelet would evict pods, remove images that nobody uses, and have DiskPressure for 5 minutes.
@@ -222,9 +173,9 @@ def full_disk(leave: str) -> Iterator[None]:
 @pytest.mark.parametrize(
     ("word", "cause"),
     [
-        ("cpu", lambda: running("burns-cpu", "while :; do :; done & while :; do :; done")),
+        ("cpu", lambda: pod("burns-cpu", "w1", "while :; do :; done & while :; do :; done")),
         # Into a file of memory: what fills a process' own takes enough CPU to be seen as well.
-        ("memory", lambda: running("eats-memory", "head -c 3500M /dev/zero > /memory/fill; exec sleep 600")),
+        ("memory", lambda: pod("eats-memory", "w1", "head -c 3500M /dev/zero > /memory/fill; exec sleep 600")),
         ("disk", lambda: full_disk("1073741824")),
     ],
 )
@@ -335,12 +286,12 @@ while True:
 def test_a_storm_of_429_is_sat_out() -> None:
     """API priority and fairness refuses the writes of reports, as on an API server that is overloaded: their only seat is taken."""
     level = "prioritylevelconfiguration/nodewise-reporter"
-    before = json.loads(on("cp1", *KUBECTL, "get", level, "-o", "json"))["spec"]
+    before = json.loads(kubectl("get", level, "-o", "json"))["spec"]
     one_seat = {"nominalConcurrencyShares": 1, "lendablePercent": 0, "borrowingLimitPercent": 0, "limitResponse": {"type": "Reject"}}
 
     def patch(spec: dict[str, Any]) -> None:
         replaced = json.dumps([{"op": "replace", "path": "/spec", "value": spec}])
-        on("cp1", *KUBECTL, "patch", level, "--type=json", "-p", replaced)
+        kubectl("patch", level, "--type=json", "-p", replaced)
 
     with nothing_false():
         patch({"type": "Limited", "limited": one_seat})
@@ -465,4 +416,4 @@ def test_removal_leaves_nothing_and_a_cluster_of_others_can_be_given_it(tmp_path
 
 
 def address(node: str) -> str:
-    return on("cp1", *KUBECTL, "get", "node", node, "-o", "jsonpath={.status.addresses[?(@.type=='InternalIP')].address}")
+    return kubectl("get", "node", node, "-o", "jsonpath={.status.addresses[?(@.type=='InternalIP')].address}")

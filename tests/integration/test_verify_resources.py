@@ -9,36 +9,17 @@ Needs the lab NODEWISE_LAB with a cluster and the reporter (`make cluster`), and
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
+from lab import BIN, LAB, ROOT, environment, kubectl, sh
 
-ROOT = Path(__file__).resolve().parents[2]
-BIN = Path(sys.executable).parent
-LAB = os.environ.get("NODEWISE_LAB", "lab")
-KUBECTL = "kubectl --kubeconfig=/etc/kubernetes/admin.conf"
 ACCOUNT = "system:serviceaccount:nodewise-system:nodewise-verify"
-ENVIRONMENT = {
-    **os.environ,
-    "NODEWISE_LAB": LAB,
-    "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-    "ANSIBLE_FORCE_COLOR": "false",
-    "ANSIBLE_LOAD_CALLBACK_PLUGINS": "true",
-    "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json",
-}
+ENVIRONMENT = environment(ANSIBLE_LOAD_CALLBACK_PLUGINS="true", ANSIBLE_STDOUT_CALLBACK="ansible.posix.json")
 
 pytestmark = pytest.mark.skipif(not (ROOT / ".lab" / LAB).exists(), reason=f"there is no lab {LAB}; make cluster makes one")
-
-
-def sh(host: str, script: str, check: bool = True) -> str:
-    done = subprocess.run(["podman", "exec", f"nodewise-{LAB}-{host}", "sh", "-c", script], capture_output=True, text=True, check=False)
-    assert done.returncode == 0 or not check, f"{host}: {script}: {done.stdout}{done.stderr}"
-    return done.stdout.strip()
 
 
 def module(name: str, host: str, *more: str, **arguments: Any) -> dict[str, dict[str, Any]]:
@@ -139,7 +120,7 @@ def test_a_host_that_is_no_node() -> None:
 def test_the_account_may_read_that_and_no_more(token: str, verb: str, what: str, may: str) -> None:
     assert token
     kind, _slash, part = what.partition("/")
-    assert sh("cp1", f"{KUBECTL} auth can-i {verb} {kind} --subresource='{part}' --as={ACCOUNT}", check=False) == may
+    assert kubectl("auth", "can-i", verb, kind, f"--subresource={part}", f"--as={ACCOUNT}", check=False) == may
 
 
 def test_the_second_token_changes_nothing(token: str) -> None:
