@@ -13,6 +13,7 @@ description:
   - Run on a node. Reads both ends itself - the host and its container runtime on one side, the API server, the kubelet and the NodeReport on the
     other - and compares them, each comparison with its own tolerance.
   - A comparison that could not be made is V(unknown), which is never a success.
+  - A comparison that had to leave something out, since one end has no figure of it, is a V(warn) that says how many and which.
   - Without O(token) or O(kubeconfig) the node's own credentials (C(/etc/kubernetes/kubelet.conf)) are used. They may not read the kubelet's statistics and
     configuration, so those checks are V(unknown) then. C(nodewise.cluster.verify) makes a token for the purpose.
   - Changes nothing. That a node cannot write another's report is tried with a dry run.

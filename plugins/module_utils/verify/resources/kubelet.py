@@ -34,24 +34,35 @@ TAINTS: Mapping[str, str] = {
 
 def crossed(look: Look, configz: Mapping[str, Any]) -> dict[str, str]:
     """Return the eviction signals below their hard threshold, each with its figures; the Summary must have been read."""
-    node, found = look.summary.value.get("node", {}), {}
-    for signal, text in effective_eviction(configz).items():
-        if signal not in _SIGNALS:
+    found = {}
+    for signal, text in _thresholds(configz).items():
+        told = _told(look, signal)
+        if told is None:
             continue
-        _condition, path, available, total = _SIGNALS[signal]
-        place: Any = node
-        for key in path:
-            place = (place or {}).get(key)
-        if not place or available not in place:
-            continue
-        # memory.available's capacity is the node's; the Summary has no such field.
-        capacity = place.get(total) if total else place["availableBytes"] + place.get("workingSetBytes", 0)
-        limit = threshold(str(text), Fraction(capacity or 0))
-        if place[available] < limit:
-            inodes = available.startswith("inodes")
-            figures = f"{place[available]} < {int(limit)}" if inodes else f"{mebibytes(place[available])} < {mebibytes(float(limit))}"
+        available, capacity = told
+        limit = threshold(text, Fraction(capacity))
+        if available < limit:
+            inodes = signal.endswith("inodesFree")
+            figures = f"{available} < {int(limit)}" if inodes else f"{mebibytes(available)} < {mebibytes(float(limit))}"
             found[signal] = f"{signal} {figures}"
     return found
+
+
+def _thresholds(configz: Mapping[str, Any]) -> dict[str, str]:
+    return {signal: str(text) for signal, text in effective_eviction(configz).items() if signal in _SIGNALS}
+
+
+def _told(look: Look, signal: str) -> tuple[int, int] | None:
+    """Return what the Summary says is available and what is there in all; None if it lacks one of them."""
+    _condition, path, available, total = _SIGNALS[signal]
+    place: Any = look.summary.value.get("node")
+    for key in path:
+        place = (place or {}).get(key)
+    # memory.available's capacity is the node's; the Summary has no such field.
+    names = (available, total or "workingSetBytes")
+    if not place or any(name not in place for name in names):
+        return None
+    return place[available], place[total] if total else place[available] + place["workingSetBytes"]
 
 
 def pressure(reading: NodeReading, tolerances: Tolerances) -> list[Result]:
@@ -75,7 +86,12 @@ def _signals(reading: NodeReading, tolerances: Tolerances) -> Result:
         pressures = [kind for kind in TAINTS if condition(look.node.value, kind).get("status") == "True"]
         # Legal for up to five minutes after the recovery (evictionPressureTransitionPeriod).
         status, observed = (WARN, f"the node has {', '.join(pressures)}") if pressures else (OK, "no pressure")
-        return reading.result(check, status, expected, observed, tolerance, sources, "free what is short; the condition goes 5 minutes after that")
+        hint = "free what is short; the condition goes 5 minutes after that"
+        untold = [signal for signal in _thresholds(reading.configz.value) if _told(look, signal) is None]
+        if untold:
+            status, observed = WARN, f"{observed}; the kubelet has no figures for {', '.join(untold)}"
+            hint = "what the kubelet cannot measure it cannot evict for: /stats/summary"
+        return reading.result(check, status, expected, observed, tolerance, sources, hint)
     lasting = 0.0
     for earlier in reversed(reading.looks):
         readable = not earlier.summary.error and not earlier.node.error

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ...api.times import parse_time
@@ -53,10 +53,12 @@ def containers(reading: NodeReading, _tolerances: Tolerances) -> list[Result]:
 
 
 def _unread_containers(reading: NodeReading, look: Look) -> list[Result]:
-    """Those of which the runtime tells no figures are in no other comparison, so it is said that there are some."""
-    if look.runtime is None or not look.runtime.unread_containers:
+    """Those of which the runtime tells no figures are in no other comparison, so it is said which they are."""
+    own = running(look)
+    unread = [name for name, container in own.items() if container.cpu is None or container.working_set_bytes is None]
+    if look.runtime is None or not unread:
         return []
-    observed = f"{look.runtime.unread_containers} of {len(running(look))} do not: {'; '.join(look.runtime.errors) or 'no figures'}"
+    observed = f"{len(unread)} of {len(own)} do not: {_names(unread)}; {'; '.join(look.runtime.errors) or 'no reason given'}"
     hint, sources = "crictl stats; journalctl -u containerd", ("CRI ListContainerStats", "CRI ContainerStats")
     return [reading.result("containers.unread", WARN, "each running container tells what it uses", observed, sources=sources, hint=hint)]
 
@@ -96,9 +98,28 @@ def _differing(look: Look) -> tuple[frozenset[Name], frozenset[Name]]:
     return frozenset(own - kubelet), frozenset(kubelet - own)
 
 
-def _names(names: frozenset[Name]) -> str:
+def _names(names: Collection[Name]) -> str:
     shown = ["/".join(name) for name in sorted(names)]
     return ", ".join(shown[:_NAMED]) + (f" and {len(shown) - _NAMED} more" if len(shown) > _NAMED else "")
+
+
+def _left_out(figures: Mapping[Name, tuple[Any, Any]]) -> str:
+    """Return which containers a comparison has to leave out, since one end lists them without a figure; empty if it is whole.
+
+    Parameters
+    ----------
+    figures : mapping
+        The runtime's and the kubelet's figure of each container that both list; None is one that is missing.
+    """
+    parts = []
+    for who, end in (("runtime", 0), ("kubelet", 1)):
+        lacking = [name for name, pair in figures.items() if pair[end] is None]
+        if lacking:
+            parts.append(f"the {who} has no figure of {len(lacking)} of {len(figures)}: {_names(lacking)}")
+    return "; ".join(parts)
+
+
+_LEFT_OUT = "crictl stats, /stats/summary: who lacks the figure; a container that has just started has it some seconds later"
 
 
 def _reported_containers(reading: NodeReading, look: Look) -> list[Result]:
@@ -137,16 +158,23 @@ def _containers_memory(reading: NodeReading, look: Look, tolerances: Tolerances)
     if missing is not None:
         return missing
     kubelet = {name: item.get("memory", {}).get("workingSetBytes") for name, item in summarised(look.summary.value).items()}
-    pairs = [(own.working_set_bytes, kubelet[name]) for name, own in running(look).items() if kubelet.get(name) is not None]
-    known = [(own, other) for own, other in pairs if own is not None]
+    figures = {name: (own.working_set_bytes, kubelet[name]) for name, own in running(look).items() if name in kubelet}
+    known = [(own, other) for own, other in figures.values() if own is not None and other is not None]
+    left_out = _left_out(figures)
     if not known:
         hint = "no container has a working set on both sides: /sys/fs/cgroup, the cgroup driver"
-        return reading.result(check, UNKNOWN, expected, "nothing to compare", sources=sources, hint=hint)
+        return reading.result(check, UNKNOWN, expected, "; ".join(filter(None, ("nothing to compare", left_out))), sources=sources, hint=hint)
     own, other = sum(pair[0] for pair in known), sum(pair[1] for pair in known)
     limit = _memory_tolerance(tolerances, other, len(known))
-    hint = "the runtime or the kubelet reads another cgroup than the container's: cgroup driver, /proc/PID/cgroup"
-    observed = f"{mebibytes(own)} of {len(known)} containers"
-    return reading.result(check, OK if abs(own - other) <= limit else FAIL, mebibytes(other), observed, mebibytes(limit), sources, hint)
+    apart = abs(own - other) > limit
+    observed = "; ".join(filter(None, (f"{mebibytes(own)} of {len(known)} containers", left_out)))
+    hint = "the runtime or the kubelet reads another cgroup than the container's: cgroup driver, /proc/PID/cgroup" if apart else _LEFT_OUT
+    return reading.result(check, _judged(apart, left_out), mebibytes(other), observed, mebibytes(limit), sources, hint)
+
+
+def _judged(apart: bool, left_out: str) -> str:
+    """Return a comparison's status: what had to be left out may be apart as well."""
+    return FAIL if apart else WARN if left_out else OK
 
 
 def _node_memory(reading: NodeReading, look: Look, tolerances: Tolerances) -> Result:
@@ -226,13 +254,14 @@ def _pods_cpu(reading: NodeReading, tolerances: Tolerances) -> Result:
     if own is None or last.pods_cpu is None or first.pods_cpu is None:
         return reading.result(check, UNKNOWN, expected, "the CPU time of the pods' cgroup could not be read", sources=sources, hint="/sys/fs/cgroup")
     before, after = running(first), running(last)
-    pairs = [(before[name], container) for name, container in after.items() if name in before]
+    pairs = [(name, before[name], container) for name, container in after.items() if name in before]
     if came_or_went(reading):
         return reading.result(check, UNKNOWN, expected, "containers came or went within the window", sources=sources, hint="verify again")
-    rates = [_container_rate(one.cpu, two.cpu) for one, two in pairs]
-    known = [rate for rate in rates if rate is not None]
+    rates = {name: _container_rate(one.cpu, two.cpu) for name, one, two in pairs}
+    known = [rate for rate in rates.values() if rate is not None]
     if len(known) != len(rates):
-        observed = f"{len(rates) - len(known)} of {len(rates)} counters did not go on, or were not read"
+        stuck = [name for name, rate in rates.items() if rate is None]
+        observed = f"{len(stuck)} of {len(rates)} counters did not go on, or were not read: {_names(stuck)}"
         return reading.result(check, UNKNOWN, expected, observed, sources=sources, hint="crictl stats; a longer window")
     said = sum(known)
     limit = max(own * tolerances.cpu_percent / 100, tolerances.cpu_millicores / 1000)
@@ -344,25 +373,29 @@ def _containers_cpu(reading: NodeReading) -> Result:
     if missing is not None:
         return missing
     kubelet, earlier = summarised(last.summary.value), running(first)
+    listed = {name: container for name, container in running(last).items() if name in kubelet}
+    figures = {name: (container.cpu, kubelet[name].get("cpu", {}).get("usageCoreNanoSeconds")) for name, container in listed.items()}
     compared, bad = 0, []
-    for name, container in running(last).items():
-        own, said = container.cpu, kubelet.get(name, {}).get("cpu", {})
-        if own is None or "usageCoreNanoSeconds" not in said:
+    for name, container in listed.items():
+        own, value = figures[name]
+        if own is None or value is None:
             continue
         compared += 1
         points = [own]
         before = earlier.get(name)
         if before is not None and before.key == container.key and before.cpu is not None:
             points.append(before.cpu)
-        at, value = parse_time(said["time"]), said["usageCoreNanoSeconds"] / 1e9
-        if not all(_possible(at, value, point.timestamp / 1e9, point.value / 1e9, last.host.cpus or math.inf) for point in points):
-            bad.append(f"{'/'.join(name)} (kubelet {value:.2f} s at {at:.1f}, runtime {own.value / 1e9:.2f} s at {own.timestamp / 1e9:.1f})")
+        at, seconds = parse_time(kubelet[name]["cpu"]["time"]), value / 1e9
+        if not all(_possible(at, seconds, point.timestamp / 1e9, point.value / 1e9, last.host.cpus or math.inf) for point in points):
+            bad.append(f"{'/'.join(name)} (kubelet {seconds:.2f} s at {at:.1f}, runtime {own.value / 1e9:.2f} s at {own.timestamp / 1e9:.1f})")
+    left_out = _left_out(figures)
     if not compared:
         hint = "no container has a CPU counter on both sides: /sys/fs/cgroup, the cgroup driver"
-        return reading.result(check, UNKNOWN, expected, "nothing to compare", sources=sources, hint=hint)
+        return reading.result(check, UNKNOWN, expected, "; ".join(filter(None, ("nothing to compare", left_out))), sources=sources, hint=hint)
     observed = f"{len(bad)} of {compared} containers differ: {', '.join(bad[:_NAMED])}" if bad else f"{compared} containers"
-    hint = "the runtime or the kubelet reads another cgroup than the container's: cgroup driver, /proc/PID/cgroup"
-    return reading.result(check, FAIL if bad else OK, expected, observed, _BETWEEN, sources, hint)
+    hint = "the runtime or the kubelet reads another cgroup than the container's: cgroup driver, /proc/PID/cgroup" if bad else _LEFT_OUT
+    observed = "; ".join(filter(None, (observed, left_out)))
+    return reading.result(check, _judged(bool(bad), left_out), expected, observed, _BETWEEN, sources, hint)
 
 
 def _possible(at: float, value: float, other_at: float, other_value: float, cpus: float, slack: float = 0.0) -> bool:
@@ -409,12 +442,12 @@ def _filesystem(reading: NodeReading, look: Look, tolerances: Tolerances, part: 
             return []
         reason = "; ".join(look.host.errors) or "the runtime did not say where it is"
         return [reading.result(check, UNKNOWN, expected, f"could not be read: {reason}", sources=sources, hint="df; crictl imagefsinfo")]
-    if own.capacity is None or own.available is None or not said or "capacityBytes" not in said:
+    if own.capacity is None or own.available is None or not said or "capacityBytes" not in said or "availableBytes" not in said:
         reason = own.error or "the kubelet gives no figures of it"
         return [reading.result(check, UNKNOWN, expected, f"could not be read: {reason}", sources=sources, hint=f"df {own.mountpoint}")]
     limit = max(own.capacity * tolerances.filesystem_percent / 100, tolerances.filesystem_bytes)
-    good = own.capacity == said["capacityBytes"] and abs(own.available - said.get("availableBytes", 0)) <= limit
-    observed = f"{mebibytes(said.get('availableBytes', 0))} of {mebibytes(said['capacityBytes'])} available (kubelet)"
+    good = own.capacity == said["capacityBytes"] and abs(own.available - said["availableBytes"]) <= limit
+    observed = f"{mebibytes(said['availableBytes'])} of {mebibytes(said['capacityBytes'])} available (kubelet)"
     expected = f"{mebibytes(own.available)} of {mebibytes(own.capacity)} available on {own.mountpoint}"
     hint = f"df {own.mountpoint}; a filesystem that was mounted after the kubelet's start is not seen: restart it"
     tolerance = f"capacity exact, available {mebibytes(limit)}"

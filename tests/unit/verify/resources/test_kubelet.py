@@ -82,6 +82,20 @@ def test_each_signal(made: Made, look: MakeLook, path: tuple[str, ...], key: str
     assert the(kubelet.pressure(made(look(summary=Reading(changed))), Tolerances()), "pressure.signals").observed.startswith(signal)
 
 
+@pytest.mark.parametrize(
+    ("path", "key", "signal"),
+    [(("memory",), "workingSetBytes", "memory.available"), (("fs",), "inodesFree", "nodefs.inodesFree"), (("runtime",), "imageFs", "imagefs.available")],
+)
+def test_a_signal_without_figures_is_not_taken_for_good(made: Made, look: MakeLook, path: tuple[str, ...], key: str, signal: str) -> None:
+    changed = summary(0)
+    place = changed["node"]
+    for step in path:
+        place = place[step]
+    del place[key]
+    result = the(kubelet.pressure(made(look(summary=Reading(changed))), Tolerances()), "pressure.signals")
+    assert (result.status, result.observed) == (WARN, f"no pressure; the kubelet has no figures for {signal}")
+
+
 def test_pressure_that_is_known_is_a_warning(made: Made, look: MakeLook, plain: Plain) -> None:
     node = under_pressure(plain("node"), "DiskPressure", "node.kubernetes.io/disk-pressure")
     results = kubelet.pressure(made(look(summary=full(), node=node)), Tolerances())

@@ -71,10 +71,19 @@ def test_a_difference_must_last(made: Made, look: MakeLook) -> None:
     assert gone.status == OK
 
 
-def test_containers_that_the_runtime_cannot_read_are_told(made: Made, look: MakeLook) -> None:
-    partial = replace(look().runtime, unread_containers=2, errors=("ListContainerStats: UNKNOWN: not found",))
-    unread = the(usage.containers(made(look(runtime=partial)), Tolerances()), "containers.unread")
-    assert (unread.status, unread.observed) == (WARN, "2 of 3 do not: ListContainerStats: UNKNOWN: not found")
+def without_figures(one: Look, number: int, *figures: str, **runtime: Any) -> Look:
+    """Return a look at which the runtime's first containers lack figures."""
+    listed = one.runtime.containers  # type: ignore[union-attr]
+    lacking = [replace(container, **dict.fromkeys(figures)) for container in listed[:number]]  # type: ignore[index,arg-type]
+    return replace(one, runtime=replace(one.runtime, containers=(*lacking, *listed[number:]), **runtime))  # type: ignore[index,type-var]
+
+
+@pytest.mark.parametrize("figure", ["cpu", "working_set_bytes"])
+def test_containers_that_the_runtime_cannot_read_are_told(made: Made, look: MakeLook, figure: str) -> None:
+    partial = without_figures(look(), 2, figure, errors=("ListContainerStats: UNKNOWN: not found",))
+    unread = the(usage.containers(made(partial), Tolerances()), "containers.unread")
+    names = "kube-system/calico-node-x/calico-node, kube-system/kube-proxy-x/kube-proxy"
+    assert (unread.status, unread.observed) == (WARN, f"2 of 3 do not: {names}; ListContainerStats: UNKNOWN: not found")
 
 
 def test_churn_is_unknown(made: Made, look: MakeLook) -> None:
@@ -126,15 +135,44 @@ def test_what_the_verification_takes_itself_is_no_difference(made: Made, look: M
         assert the(usage.memory(made(changed), Tolerances()), "memory.node").status == status
 
 
-def test_a_container_without_figures_is_not_taken_for_zero(made: Made, look: MakeLook) -> None:
+def test_a_container_without_figures_is_neither_zero_nor_passed_over(made: Made, look: MakeLook) -> None:
     changed = summary(0)
     del changed["pods"][0]["containers"][0]["memory"]
     result = the(usage.memory(made(look(summary=Reading(changed))), Tolerances()), "memory.containers")
-    assert (result.status, result.observed) == (OK, "200.0Mi of 2 containers")
+    lacking = "the kubelet has no figure of 1 of 3: kube-system/calico-node-x/calico-node"
+    assert (result.status, result.observed) == (WARN, f"200.0Mi of 2 containers; {lacking}")
+    # 32 of the two are apart by more than they may: that outranks.
+    changed["pods"][1]["containers"][0]["memory"]["workingSetBytes"] += 32 * MIB
+    result = the(usage.memory(made(look(summary=Reading(changed))), Tolerances()), "memory.containers")
+    assert (result.status, result.observed) == (FAIL, f"200.0Mi of 2 containers; {lacking}")
     for pod in changed["pods"]:
         pod["containers"][0].pop("memory", None)
     result = the(usage.memory(made(look(summary=Reading(changed))), Tolerances()), "memory.containers")
-    assert (result.status, result.observed) == (UNKNOWN, "nothing to compare")
+    assert (result.status, result.observed.partition(";")[0]) == (UNKNOWN, "nothing to compare")
+    assert "no figure of 3 of 3" in result.observed
+
+
+def test_who_lacks_a_working_set_is_named(made: Made, look: MakeLook) -> None:
+    changed = summary(0)
+    del changed["pods"][2]["containers"][0]["memory"]["workingSetBytes"]
+    partial = replace(without_figures(look(), 1, "working_set_bytes"), summary=Reading(changed))
+    result = the(usage.memory(made(partial), Tolerances()), "memory.containers")
+    runtime = "the runtime has no figure of 1 of 3: kube-system/calico-node-x/calico-node"
+    assert (result.status, result.observed) == (WARN, f"100.0Mi of 1 containers; {runtime}; the kubelet has no figure of 1 of 3: default/web/web")
+    assert "/stats/summary" in result.hint
+
+
+def test_of_many_only_the_first_are_named(made: Made, look: MakeLook) -> None:
+    many = summary(0)
+    first = many["pods"][0]
+    listed = look().runtime.containers  # type: ignore[union-attr]
+    for number in range(4):
+        many["pods"].append({"podRef": {"namespace": "shop", "name": f"pod-{number}"}, "containers": [{"name": "web"}]})
+    shop = tuple(replace(listed[0], namespace="shop", pod=f"pod-{number}", name="web") for number in range(4))  # type: ignore[index]
+    crowd = replace(look(summary=Reading(many)), runtime=replace(look().runtime, containers=(*listed, *shop)))  # type: ignore[misc,type-var]
+    assert first["containers"][0]["memory"]
+    result = the(usage.memory(made(crowd), Tolerances()), "memory.containers")
+    assert result.observed.endswith("the kubelet has no figure of 4 of 7: shop/pod-0/web, shop/pod-1/web, shop/pod-2/web and 1 more")
 
 
 @pytest.mark.parametrize(("age", "there"), [(30, True), (30.1, False)])
@@ -204,7 +242,8 @@ def test_ten_percent_of_much_cpu(made: Made, look: MakeLook, cores: float, statu
 def test_a_counter_that_stands_still_is_unknown_not_zero(made: Made, look: MakeLook) -> None:
     stuck = replace(look(5), runtime=look(0).runtime)
     result = the(usage.cpu(made(look(), stuck), Tolerances()), "cpu.pods")
-    assert (result.status, result.observed) == (UNKNOWN, "3 of 3 counters did not go on, or were not read")
+    observed = "3 of 3 counters did not go on, or were not read: default/web/web, "
+    assert (result.status, result.observed[: len(observed)]) == (UNKNOWN, observed)
 
 
 def test_a_counter_that_fell_is_unknown(made: Made, look: MakeLook) -> None:
@@ -290,6 +329,24 @@ def test_containers_cpu_at_its_edges(made: Made, look: MakeLook, value: float, b
     assert ("kube-system/calico-node-x/calico-node" in result.observed) is (status == FAIL)
 
 
+@pytest.mark.parametrize(
+    ("kubelets", "runtimes", "status", "observed"),
+    [
+        (1, 0, WARN, "2 containers; the kubelet has no figure of 1 of 3: kube-system/calico-node-x/calico-node"),
+        (0, 1, WARN, "2 containers; the runtime has no figure of 1 of 3: kube-system/calico-node-x/calico-node"),
+        (3, 0, UNKNOWN, "nothing to compare; the kubelet has no figure of 3 of 3: default/web/web, "),
+        (0, 3, UNKNOWN, "nothing to compare; the runtime has no figure of 3 of 3: default/web/web, "),
+    ],
+)
+def test_containers_without_a_cpu_counter_are_told(made: Made, look: MakeLook, kubelets: int, runtimes: int, status: str, observed: str) -> None:
+    changed = summary(5)
+    for pod in changed["pods"][:kubelets]:
+        del pod["containers"][0]["cpu"]
+    last = replace(without_figures(look(5), runtimes, "cpu"), summary=Reading(changed))
+    result = the(usage.cpu(made(look(), last), Tolerances()), "cpu.containers")
+    assert (result.status, result.observed[: len(observed)]) == (status, observed)
+
+
 def test_a_container_that_started_anew_is_compared_with_its_own_life_only(made: Made, look: MakeLook) -> None:
     first = look()
     before = first.runtime.containers[0]  # type: ignore[union-attr,index]
@@ -336,6 +393,13 @@ def test_a_filesystem_that_could_not_be_read(made: Made, look: MakeLook) -> None
     broken = replace(host.filesystems[0], capacity=None, available=None, error="Input/output error")
     result = the(usage.filesystems(made(look(host=replace(host, filesystems=(broken, host.filesystems[1])))), Tolerances()), "filesystems.node")
     assert (result.status, result.observed) == (UNKNOWN, "could not be read: Input/output error")
+
+
+def test_what_the_kubelet_does_not_tell_of_a_filesystem_is_not_zero(made: Made, look: MakeLook) -> None:
+    changed = summary(0)
+    del changed["node"]["fs"]["availableBytes"]
+    result = the(usage.filesystems(made(look(summary=Reading(changed))), Tolerances()), "filesystems.node")
+    assert (result.status, result.observed) == (UNKNOWN, "could not be read: the kubelet gives no figures of it")
 
 
 def test_another_capacity_in_the_report(made: Made, look: MakeLook, plain: Plain) -> None:
