@@ -2,42 +2,33 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
-import time
-import urllib.request
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
-COLLECTIONS = ROOT / ".ansible" / "collections"
-sys.path[:0] = [str(COLLECTIONS), str(ROOT / "benchmarks" / "nodereports")]
+sys.path[:0] = [str(ROOT / ".ansible" / "collections"), str(ROOT / "benchmarks" / "common")]
 
 # ruff: noqa: E402 (the path comes first)
 import grpc
 import yaml
-from ansible_collections.nodewise.cluster.plugins.module_utils.api.client import ApiClient
-from ansible_collections.nodewise.cluster.plugins.module_utils.api.token import request_path
 from ansible_collections.nodewise.cluster.plugins.module_utils.autoscaler.book import CONFIG_MAPS, KEY, NAME
 from ansible_collections.nodewise.cluster.plugins.module_utils.autoscaler.manifests import cluster_objects
 from ansible_collections.nodewise.cluster.plugins.module_utils.autoscaler.settings import make_config
 from ansible_collections.nodewise.cluster.plugins.module_utils.report.manifests import namespace
 from client import Autoscaler
-from control_plane import Authority, ControlPlane, free_port, wait_until
+from cluster import Cluster, Daemon
+from control_plane import Authority, free_port, wait_until
 from ssh import AMOUNTS
 
 __all__ = ["GROUP", "Authority", "Provider", "Rig", "free_port", "provider_id", "wait_until"]
 
-APPLY = "application/apply-patch+yaml"
-MODULE = "ansible_collections.nodewise.cluster.plugins.module_utils.autoscaler.main"
 GROUP = "standby"
-PLURALS = {"ValidatingAdmissionPolicy": "validatingadmissionpolicies"}
 
 
 def provider_id(name: str) -> str:
@@ -50,15 +41,12 @@ def address(number: int) -> str:
     return f"198.18.{number // 250}.{number % 250 + 1}"
 
 
-class Provider:
-    """One provider, a process of its own."""
+class Provider(Daemon):
+    """One provider."""
 
     def __init__(self, rig: Rig, identity: str, config: dict[str, Any]) -> None:
-        self.rig = rig
-        self.metrics_port = free_port()
+        super().__init__("autoscaler", rig.folder, identity, PATH=f"{rig.folder}/programs:{os.environ['PATH']}", NODEWISE_RIG=str(rig.folder))
         self.listen = f"127.0.0.1:{free_port()}"
-        self.log = rig.folder / f"{identity}.log"
-        self.path = rig.folder / f"{identity}.json"
         self.configure({**config, "identity": identity, "listen": self.listen, "metrics_port": self.metrics_port})
         self.start()
 
@@ -67,57 +55,12 @@ class Provider:
         self.config = config
         self.path.write_text(make_config(config).to_text())
 
-    def start(self) -> None:
-        """Start it."""
-        environment = {
-            **os.environ,
-            "PATH": f"{self.rig.folder}/programs:{os.environ['PATH']}",
-            "PYTHONPATH": str(COLLECTIONS),
-            "NODEWISE_RIG": str(self.rig.folder),
-            "MALLOC_ARENA_MAX": "2",
-        }
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", MODULE, "--config", str(self.path)], env=environment, stdout=log, stderr=log, start_new_session=True
-            )
 
-    def stop(self, number: int = signal.SIGKILL) -> None:
-        """End it by a signal, and then all that it has begun, as systemd does."""
-        if self.process.poll() is None:
-            self.process.send_signal(number)
-            self.process.wait(20)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-
-    def metrics(self) -> dict[str, float]:
-        """Return its metrics by name with labels; empty while there are none."""
-        found = {}
-        with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=5) as answer:
-            for line in answer.read().decode().splitlines():
-                if not line.startswith("#"):
-                    name, _space, value = line.rpartition(" ")
-                    found[name] = float(value)
-        return found
-
-    def memory_mib(self) -> float:
-        """Return its resident memory."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(status.partition("VmRSS:")[2].split()[0]) / 1024
-
-
-class Rig:
-    """The cluster, and what is simulated.
-
-    Parameters
-    ----------
-    folder : Path
-        For programs, data and logs; emptied first.
-    """
+class Rig(Cluster):
+    """The cluster, and what is simulated."""
 
     def __init__(self, folder: Path) -> None:
-        self.plane = ControlPlane(folder)
-        self.folder = folder
-        self.admin = ApiClient(str(self.plane.admin))
+        super().__init__(folder, "--enable-bootstrap-token-auth=true")
         self.providers: list[Provider] = []
         authority, other = Authority(), Authority()
         self._pairs = {"server": authority.issue("autoscaler", server=True), "client": authority.issue("cluster-autoscaler"), "other": other.issue("x")}
@@ -130,8 +73,7 @@ class Rig:
 
     def start(self) -> None:
         """Start the cluster's parts and make what joins need."""
-        self.plane.start("--enable-bootstrap-token-auth=true")
-        wait_until(self.ready, "the API server is ready")
+        super().start()
         self.plane.start_controllers("bootstrap-signer-controller", "token-cleaner-controller")
         server = yaml.safe_load(self.plane.admin.read_text())["clusters"][0]["cluster"]
         info = {"clusters": [{"name": "", "cluster": server}], "apiVersion": "v1", "kind": "Config", "contexts": None, "users": None}
@@ -146,28 +88,8 @@ class Rig:
     def stop(self) -> None:
         """End everything."""
         for provider in self.providers:
-            provider.stop()
-        self.admin.close()
-        self.plane.stop()
-        for name in ("bin", "etcd"):
-            shutil.rmtree(self.folder / name, ignore_errors=True)
-
-    def ready(self) -> bool:
-        """Tell whether the API server works."""
-        try:
-            return self.admin.get("/readyz").ok
-        except Exception:  # noqa: BLE001
-            return False
-
-    def apply(self, objects: list[dict[str, Any]]) -> None:
-        """Apply objects server-side."""
-        for one in objects:
-            group = "/api/v1" if one["apiVersion"] == "v1" else f"/apis/{one['apiVersion']}"
-            plural = PLURALS.get(one["kind"], f"{one['kind'].lower()}s")
-            within = f"/namespaces/{one['metadata']['namespace']}" if "namespace" in one["metadata"] else ""
-            answer = self.admin.request("PATCH", f"{group}{within}/{plural}/{one['metadata']['name']}?fieldManager=test&force=true", one, APPLY)
-            if not answer.ok:
-                sys.exit(f"{one['kind']} {one['metadata']['name']}: {answer.status} {answer.message}")
+            provider.stop(signal.SIGKILL)
+        super().stop()
 
     def config(self, hosts: int, **changes: Any) -> dict[str, Any]:
         """Return a configuration with one group of hosts s1, s2, ...; and apply what the cluster needs for it."""
@@ -199,14 +121,7 @@ class Rig:
     def kubeconfig(self) -> Path:
         """Return a kubeconfig with a token of the provider's own account."""
         self.apply([one for one in cluster_objects({}) if one["kind"] == "ServiceAccount"])
-        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 86400}}
-        token = self.folder / "autoscaler.token"
-        token.write_text(self.admin.request("POST", request_path(NAME), body).value()["status"]["token"])
-        config = yaml.safe_load(self.plane.admin.read_text())
-        config["users"] = [{"name": "u", "user": {"tokenFile": str(token)}}]
-        path = self.folder / "autoscaler.conf"
-        path.write_text(yaml.safe_dump(config))
-        return path
+        return self.account(NAME, "autoscaler")[0]
 
     def provider(self, config: dict[str, Any], identity: str = "cp1") -> Provider:
         """Start a provider."""
@@ -263,7 +178,7 @@ class Rig:
     def wipe(self) -> None:
         """End all providers and forget all hosts and Nodes."""
         for provider in self.providers:
-            provider.stop()
+            provider.stop(signal.SIGKILL)
         self.providers.clear()
         self.admin.request("DELETE", f"{CONFIG_MAPS}/{NAME}")
         self.admin.request("DELETE", f"/apis/coordination.k8s.io/v1/namespaces/nodewise-system/leases/{NAME}")
@@ -274,12 +189,3 @@ class Rig:
         for pattern in ("*.state", "calls.log", "198.18.*.json"):
             for path in self.folder.glob(pattern):
                 path.unlink()
-
-    def outage(self, seconds: float) -> None:
-        """Take the API server away for a while."""
-        process = self.plane.processes["kube-apiserver"]
-        process.kill()
-        process.wait()
-        time.sleep(seconds)
-        self.plane.processes["kube-apiserver"] = subprocess.Popen(process.args, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_until(self.ready, "the API server is ready again")

@@ -23,12 +23,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "nodereports"))
+sys.path[:0] = [str(Path(__file__).resolve().parents[1] / name) for name in ("common", "nodereports")]
 
 # ruff: noqa: E402 (the path comes first)
+from cluster import ready
 from control_plane import MEMORY, ControlPlane, wait_until
 from objects import CPU_REQUEST, KINDS, NODE, TEAM, Kind
-from sample import ROOT, ApiClient, apply, ready, status
+from sample import ROOT, ApiClient, apply, status
 
 TARGET_SECONDS = 15.0
 TARGET_MIB = 300.0

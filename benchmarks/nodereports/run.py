@@ -25,8 +25,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "common"))
+
+# ruff: noqa: E402 (the path comes first)
+from cluster import ready
 from control_plane import ControlPlane, buckets, quantile, wait_until
-from sample import ROOT, ApiClient, Publisher, Settings, apply, create_node, format_time, ready, status
+from sample import ROOT, ApiClient, Publisher, Settings, apply, create_node, format_time, status
 
 CHANGE_SHARE = 0.05
 """Share of the reports after which a condition changes, so that an early one follows."""

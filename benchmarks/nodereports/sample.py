@@ -8,33 +8,25 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / ".ansible" / "collections"))
+sys.path[:0] = [str(ROOT / ".ansible" / "collections"), str(ROOT / "benchmarks" / "common")]
 
 # ruff: noqa: E402 (the path comes first)
 from ansible_collections.nodewise.cluster.plugins.module_utils.api.client import ApiClient
 from ansible_collections.nodewise.cluster.plugins.module_utils.api.times import format_time
 from ansible_collections.nodewise.cluster.plugins.module_utils.cri.model import Container, ContainerKey, Counter, RuntimeReading, RuntimeStatus
-from ansible_collections.nodewise.cluster.plugins.module_utils.errors import NodewiseError
 from ansible_collections.nodewise.cluster.plugins.module_utils.node.model import HOST, CpuCounter, Filesystem, HostReading, Memory, Pressure
 from ansible_collections.nodewise.cluster.plugins.module_utils.report.build import Allocatable, Observer
 from ansible_collections.nodewise.cluster.plugins.module_utils.report.manifests import cluster_objects
 from ansible_collections.nodewise.cluster.plugins.module_utils.report.publisher import Publisher
+from ansible_collections.nodewise.cluster.plugins.module_utils.report.schema import PATH as REPORTS
 from ansible_collections.nodewise.cluster.plugins.module_utils.report.settings import Settings
+from cluster import apply as apply_objects
+from control_plane import wait_until
 
-__all__ = ["ROOT", "ApiClient", "Publisher", "Settings", "apply", "create_node", "format_time", "ready", "status"]
+__all__ = ["ROOT", "ApiClient", "Publisher", "Settings", "apply", "create_node", "format_time", "status"]
 
 PODS = 110
 GIB = 2**30
-PLURALS = {
-    "Namespace": "/api/v1/namespaces",
-    "CustomResourceDefinition": "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
-    "ClusterRole": "/apis/rbac.authorization.k8s.io/v1/clusterroles",
-    "ClusterRoleBinding": "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
-    "ValidatingAdmissionPolicy": "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies",
-    "ValidatingAdmissionPolicyBinding": "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings",
-    "PriorityLevelConfiguration": "/apis/flowcontrol.apiserver.k8s.io/v1/prioritylevelconfigurations",
-    "FlowSchema": "/apis/flowcontrol.apiserver.k8s.io/v1/flowschemas",
-}
 
 
 def status(minutes: int = 6) -> dict[str, Any]:
@@ -86,15 +78,8 @@ def runtime(wall: float, step: int) -> RuntimeReading:
 
 def apply(admin: ApiClient) -> None:
     """Create the cluster's objects and wait until reports can be written."""
-    for item in cluster_objects():
-        answer = admin.request("POST", PLURALS[item["kind"]], item)
-        if not answer.ok:
-            sys.exit(f"{item['kind']} {item['metadata']['name']}: {answer.status} {answer.message}")
-    deadline = time.monotonic() + 60
-    while admin.get("/apis/nodewise.dev/v1alpha1/nodereports").status != 200:
-        if time.monotonic() > deadline:
-            sys.exit("NodeReports are not served")
-        time.sleep(0.2)
+    apply_objects(admin, cluster_objects())
+    wait_until(lambda: admin.get(REPORTS).ok, "NodeReports are served")
     # Roles, policies and flow schemas reach the request's path within a second or two.
     time.sleep(3)
 
@@ -107,11 +92,3 @@ def create_node(admin: ApiClient, name: str) -> str:
     if not answer.ok:
         sys.exit(f"Node {name}: {answer.status} {answer.message}")
     return str(answer.value()["metadata"]["uid"])
-
-
-def ready(admin: ApiClient) -> bool:
-    """Return whether the API server is ready."""
-    try:
-        return admin.get("/readyz").ok
-    except NodewiseError:
-        return False

@@ -10,12 +10,18 @@ import argparse
 import copy
 import json
 import statistics
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "common"))
+
+# ruff: noqa: E402 (the path comes first)
+from cluster import ready
 from control_plane import ControlPlane, wait_until
-from sample import ROOT, ApiClient, apply, create_node, ready, status
+from sample import ROOT, ApiClient, apply, create_node, status
 
 JSON = "application/json"
 METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"

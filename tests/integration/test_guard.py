@@ -9,7 +9,6 @@ Needs what a bring-up has left in the cache (make cluster); the lab itself is no
 from __future__ import annotations
 
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -193,12 +192,7 @@ def test_an_outage_of_the_api_server_clears_nothing(world: World) -> None:
     world.report("n0", "cpu", age=170)
     world.report("n1", "disk")
     until(lambda: tainted(world) == {"n0": CPU, "n1": DISK})
-    process = world.plane.processes["kube-apiserver"]
-    process.kill()
-    process.wait()
-    time.sleep(12)  # longer than the Lease, and until the report of n0 has expired
-    world.plane.processes["kube-apiserver"] = subprocess.Popen(process.args, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    until(lambda: ready(world), 60)
+    world.outage(12)  # longer than the Lease, and until the report of n0 has expired
     until(lambda: leading(guard), 60)
     time.sleep(5)
     assert tainted(world) == {"n0": CPU, "n1": DISK}
@@ -207,13 +201,6 @@ def test_an_outage_of_the_api_server_clears_nothing(world: World) -> None:
     until(lambda: tainted(world) == {"n0": CPU, "n2": "memory:PreferNoSchedule"}, 30)
     until(lambda: world.condition("n0") == ("Unknown", "ReportStale") and "n0" not in tainted(world), 90)
     print({name: value for name, value in guard.metrics().items() if "watch_ends" in name})
-
-
-def ready(world: World) -> bool:
-    try:
-        return world.admin.get("/readyz").ok
-    except Exception:  # noqa: BLE001
-        return False
 
 
 def test_a_watch_that_has_expired_lists_again(world: World) -> None:

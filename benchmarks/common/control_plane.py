@@ -199,20 +199,11 @@ class ControlPlane:
 
     def cpu_seconds(self) -> dict[str, float]:
         """Return the CPU time that each has used."""
-        ticks = os.sysconf("SC_CLK_TCK")
-        used = {}
-        for name, process in self.processes.items():
-            fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
-            used[name] = (int(fields[11]) + int(fields[12])) / ticks
-        return used
+        return {name: cpu_seconds(process.pid) for name, process in self.processes.items()}
 
     def resident_mib(self) -> dict[str, float]:
         """Return the memory of each."""
-        found = {}
-        for name, process in self.processes.items():
-            status = Path(f"/proc/{process.pid}/status").read_text()
-            found[name] = int(status.partition("VmRSS:")[2].split()[0]) / 1024
-        return found
+        return {name: memory_mib(process.pid) for name, process in self.processes.items()}
 
     def _run(self, name: str, *args: str) -> None:
         program = self._work / "bin" / name
@@ -268,6 +259,18 @@ def extract(name: str, target: Path) -> None:
 def blob(descriptor: dict[str, str]) -> str:
     """Return the path of a blob in an OCI archive."""
     return "blobs/" + descriptor["digest"].replace(":", "/")
+
+
+def cpu_seconds(process: int) -> float:
+    """Return the CPU time that a process has used."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def memory_mib(process: int, which: str = "VmRSS") -> float:
+    """Return a process' memory: VmRSS, or VmHWM, the most that it ever was."""
+    status = Path(f"/proc/{process}/status").read_text()
+    return int(status.partition(f"{which}:")[2].split()[0]) / 1024
 
 
 def free_port() -> int:
