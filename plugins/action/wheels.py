@@ -11,6 +11,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
+from ..module_utils.artifacts.arguments import WHEELS
 from ..module_utils.artifacts.wheel_cache import WheelRequest, export_wheels, missing, obtain
 from ..module_utils.artifacts.wheels import PYTHONS, locked
 from ..module_utils.errors import NodewiseError
@@ -18,10 +19,7 @@ from ..module_utils.errors import NodewiseError
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "pythons": {"type": "list", "elements": "str", "default": list(PYTHONS)},
     "architectures": {"type": "list", "elements": "str", "required": True},
-    "wheel_folder": {"type": "path"},
-    "mirror": {"type": "str", "default": ""},
-    "index_url": {"type": "str", "default": ""},
-    "cache": {"type": "path", "default": "~/.cache/nodewise"},
+    **WHEELS,
     "export": {"type": "path"},
 }
 

@@ -21,6 +21,8 @@ description:
   - This module has an action plugin, which obtains and sends the wheels.
 extends_documentation_fragment:
   - nodewise.cluster._attributes
+  - nodewise.cluster._wheels
+  - nodewise.cluster._wheels.daemon
 options:
   state:
     description:
@@ -123,45 +125,11 @@ options:
       - Port for them; V(0) serves none.
     type: int
     default: 10272
-  log_level:
-    description:
-      - What is written to the journal.
-    type: str
-    choices: [debug, info, warning, error]
-    default: info
-  python:
-    description:
-      - The host's Python that runs it, CPython 3.11 to 3.13.
-    type: path
-    default: /usr/bin/python3
   timeout:
     description:
       - Seconds in which the new provider has to watch the cluster.
     type: int
     default: 30
-  wheel_folder:
-    description:
-      - Folder on the control machine that holds the wheels; used by the action plugin.
-    type: path
-  mirror:
-    description:
-      - Folder on the control machine, or HTTP address, of a mirror with C(wheels/) and C(SHA256SUMS). Used unless O(wheel_folder) is given.
-    type: str
-    default: ""
-  index_url:
-    description:
-      - Python package index, used if neither a folder nor a mirror is given. Empty is the one that the control machine's pip is configured for.
-    type: str
-    default: ""
-  cache:
-    description:
-      - Folder on the control machine in which wheels are kept.
-    type: path
-    default: ~/.cache/nodewise
-  bundle:
-    description:
-      - Where on the host the wheels lie that were sent. Set by the action plugin.
-    type: path
 author:
   - Nodewise authors (@nodewise)
 """
@@ -226,6 +194,7 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils.artifacts.arguments import DAEMON
 from ..module_utils.artifacts.host import sweep
 from ..module_utils.autoscaler.install import KUBECONFIG, Request, ensure_absent, ensure_present
 from ..module_utils.autoscaler.settings import Config, make_config
@@ -252,6 +221,7 @@ def main() -> None:
     path = {"type": "path", "required": True}
     module = AnsibleModule(
         argument_spec={
+            **DAEMON,
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "objects": {"type": "bool", "default": True},
             "node_name": {"type": "str"},
@@ -268,14 +238,7 @@ def main() -> None:
             "kubectl": {"type": "str", "default": "kubectl"},
             "metrics_address": {"type": "str", "default": "127.0.0.1"},
             "metrics_port": {"type": "int", "default": 10272},
-            "log_level": {"type": "str", "choices": ["debug", "info", "warning", "error"], "default": "info"},
-            "python": {"type": "path", "default": "/usr/bin/python3"},
             "timeout": {"type": "int", "default": 30},
-            "wheel_folder": {"type": "path"},
-            "mirror": {"type": "str", "default": ""},
-            "index_url": {"type": "str", "default": ""},
-            "cache": {"type": "path", "default": "~/.cache/nodewise"},
-            "bundle": {"type": "path"},
         },
         required_if=[("state", "present", ["node_name", "listen", "tls", "ssh", "control_plane_endpoint"])],
         supports_check_mode=True,

@@ -23,6 +23,8 @@ description:
   - This module has an action plugin, which obtains and sends the wheels.
 extends_documentation_fragment:
   - nodewise.cluster._attributes
+  - nodewise.cluster._wheels
+  - nodewise.cluster._wheels.daemon
 options:
   state:
     description:
@@ -66,12 +68,6 @@ options:
       - Port for them at both addresses; V(0) serves none.
     type: int
     default: 10271
-  log_level:
-    description:
-      - What is written to the journal.
-    type: str
-    choices: [debug, info, warning, error]
-    default: info
   settings:
     description: How the guard decides about taints. What is left out has the guard's own default.
     type: dict
@@ -115,39 +111,11 @@ options:
       dry_run:
         description: Only log and count.
         type: bool
-  python:
-    description:
-      - The host's Python that runs it, CPython 3.11 to 3.13.
-    type: path
-    default: /usr/bin/python3
   timeout:
     description:
       - Seconds in which the new guard has to watch the cluster.
     type: int
     default: 30
-  wheel_folder:
-    description:
-      - Folder on the control machine that holds the wheels; used by the action plugin.
-    type: path
-  mirror:
-    description:
-      - Folder on the control machine, or HTTP address, of a mirror with C(wheels/) and C(SHA256SUMS). Used unless O(wheel_folder) is given.
-    type: str
-    default: ""
-  index_url:
-    description:
-      - Python package index, used if neither a folder nor a mirror is given. Empty is the one that the control machine's pip is configured for.
-    type: str
-    default: ""
-  cache:
-    description:
-      - Folder on the control machine in which wheels are kept.
-    type: path
-    default: ~/.cache/nodewise
-  bundle:
-    description:
-      - Where on the host the wheels lie that were sent. Set by the action plugin.
-    type: path
 author:
   - Nodewise authors (@nodewise)
 """
@@ -206,6 +174,7 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils.artifacts.arguments import DAEMON
 from ..module_utils.artifacts.host import sweep
 from ..module_utils.errors import NodewiseError
 from ..module_utils.guard.config import make_config
@@ -231,6 +200,7 @@ def main() -> None:
     """Run the module."""
     module = AnsibleModule(
         argument_spec={
+            **DAEMON,
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "objects": {"type": "bool", "default": True},
             "node_name": {"type": "str"},
@@ -239,15 +209,8 @@ def main() -> None:
             "metrics_address": {"type": "str", "default": "127.0.0.1"},
             "metrics_tls_address": {"type": "str", "default": ""},
             "metrics_port": {"type": "int", "default": 10271},
-            "log_level": {"type": "str", "choices": ["debug", "info", "warning", "error"], "default": "info"},
             "settings": {"type": "dict", "default": {}, "options": SETTINGS},
-            "python": {"type": "path", "default": "/usr/bin/python3"},
             "timeout": {"type": "int", "default": 30},
-            "wheel_folder": {"type": "path"},
-            "mirror": {"type": "str", "default": ""},
-            "index_url": {"type": "str", "default": ""},
-            "cache": {"type": "path", "default": "~/.cache/nodewise"},
-            "bundle": {"type": "path"},
         },
         required_if=[("state", "present", ["node_name"])],
         supports_check_mode=True,

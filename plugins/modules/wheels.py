@@ -19,6 +19,7 @@ author:
   - Nodewise authors (@nodewise)
 extends_documentation_fragment:
   - nodewise.cluster._attributes
+  - nodewise.cluster._wheels
 options:
   pythons:
     description:
@@ -32,25 +33,6 @@ options:
     type: list
     elements: str
     required: true
-  wheel_folder:
-    description:
-      - Folder on the control machine that holds them.
-    type: path
-  mirror:
-    description:
-      - Folder on the control machine, or HTTP address, of a mirror. Used unless O(wheel_folder) is given.
-    type: str
-    default: ""
-  index_url:
-    description:
-      - Python package index, used if neither a folder nor a mirror is given. Empty is the one that pip is configured for.
-    type: str
-    default: ""
-  cache:
-    description:
-      - Folder on the control machine in which wheels are kept.
-    type: path
-    default: ~/.cache/nodewise
   export:
     description:
       - Folder of a mirror that the wheels are added to.

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.nodewise.cluster.plugins.module_utils.artifacts.arguments import DAEMON
 from ansible_collections.nodewise.cluster.plugins.module_utils.autoscaler.install import KUBECONFIG
 from ansible_collections.nodewise.cluster.plugins.module_utils.autoscaler.settings import Config, make_config
 from ansible_collections.nodewise.cluster.plugins.module_utils.errors import NodewiseError
@@ -19,7 +20,7 @@ from .conftest import config_values, group_values
 
 def options(**changes: Any) -> dict[str, Any]:
     """Return options as Ansible hands them over: those of an example, and defaults."""
-    documented = yaml.safe_load(autoscaler.DOCUMENTATION)["options"]
+    documented = {**yaml.safe_load(autoscaler.DOCUMENTATION)["options"], **DAEMON}
     values = config_values(**changes)
     return {**{name: option.get("default") for name, option in documented.items()}, **values, "node_name": values["identity"]}
 
