@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ from typing import Any
 from ..errors import NodewiseError
 from ..kubeadm.config import API_VERSION
 from ..kubelet.merge import dump
+from ..plain import plain
 from .plugins import NODE_RESTRICTION, Selection
 
 FOLDER = "/etc/kubernetes/nodewise-admission"
@@ -98,7 +98,7 @@ def edit_cluster_configuration(document: Mapping[str, Any], wanted: Wanted) -> d
             f"kubeadm's ClusterConfiguration in the cluster is {document.get('apiVersion')}, not {API_VERSION}.",
             "kubeadm config migrate shows it in the new version; an upgrade with kubeadm writes it",
         )
-    result = copy.deepcopy(dict(document))
+    result: dict[str, Any] = plain(document)
     server: dict[str, Any] = dict(result.get("apiServer") or {})
     arguments: list[dict[str, Any]] = list(server.get("extraArgs") or [])
     for flag in FLAGS:

@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import NodewiseError
+from ..plain import plain
 from . import schema
 from .legacy import Translation, translate_flags, translate_mapping
 from .validate import normalise, problems_of
@@ -167,7 +167,7 @@ def _coerce(kind: schema.Kind, value: Any) -> Any:
         return value.lower() in ("true", "yes")
     if kind == schema.STR_MAP and isinstance(value, Mapping):
         return {name: str(item) if isinstance(item, (int, float)) and not isinstance(item, bool) else item for name, item in value.items()}
-    return copy.deepcopy(value)
+    return plain(value)
 
 
 def _report(found: Translation, warnings: list[str], problems: list[str]) -> None:
@@ -178,7 +178,7 @@ def _report(found: Translation, warnings: list[str], problems: list[str]) -> Non
 def _add(fields: dict[str, Any], more: Mapping[str, Any], place: str, origin: dict[str, str], problems: list[str]) -> None:
     for name, value in more.items():
         if name not in fields:
-            fields[name] = copy.deepcopy(value)
+            fields[name] = plain(value)
             origin[name] = place
         elif isinstance(fields[name], dict) and isinstance(value, Mapping) and not _clashes(fields[name], value):
             fields[name] = _overlay(fields[name], value)
@@ -194,10 +194,10 @@ def _clashes(left: Mapping[str, Any], right: Mapping[str, Any]) -> bool:
 
 
 def _overlay(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    result = copy.deepcopy(dict(below))
+    result: dict[str, Any] = plain(below)
     for name, value in above.items():
         old = result.get(name)
-        result[name] = _overlay(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else copy.deepcopy(value)
+        result[name] = _overlay(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else plain(value)
     return result
 
 

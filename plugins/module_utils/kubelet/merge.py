@@ -9,13 +9,13 @@ wanted is laid over what is there, and only what we set before and no longer wan
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..errors import NodewiseError
 from ..kube.quantity import parse_quantity
+from ..plain import plain
 from . import schema
 from .values import parse_duration
 
@@ -61,9 +61,9 @@ def merge(live: Mapping[str, Any], last: Mapping[str, Any], wanted: Mapping[str,
 
 def union(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
     """Return all keys of both, at every depth; the second's values win."""
-    result = copy.deepcopy(dict(first))
+    result: dict[str, Any] = plain(first)
     for name, value in second.items():
-        result[name] = union(_mapping(result.get(name)), value) if isinstance(value, Mapping) else copy.deepcopy(value)
+        result[name] = union(_mapping(result.get(name)), value) if isinstance(value, Mapping) else plain(value)
     return result
 
 
@@ -133,12 +133,12 @@ def dump(document: Mapping[str, Any]) -> str:
 
 
 def _merge(live: Mapping[str, Any], last: Mapping[str, Any], wanted: Mapping[str, Any], base: Mapping[str, Any], kind: schema.Kind) -> dict[str, Any]:
-    result = copy.deepcopy(dict(live))
+    result: dict[str, Any] = plain(live)
     for name in last.keys() - wanted.keys():
         if isinstance(last[name], Mapping) and isinstance(live.get(name), Mapping):
             result[name] = _merge(live[name], last[name], {}, _mapping(base.get(name)), _inner(kind, name))
         elif name in base:
-            result[name] = copy.deepcopy(base[name])
+            result[name] = plain(base[name])
         else:
             result.pop(name, None)
         if result.get(name) == {}:
@@ -147,7 +147,7 @@ def _merge(live: Mapping[str, Any], last: Mapping[str, Any], wanted: Mapping[str
         if isinstance(value, Mapping):
             result[name] = _merge(_mapping(live.get(name)), _mapping(last.get(name)), value, _mapping(base.get(name)), _inner(kind, name))
         elif not same(_inner(kind, name), name, live.get(name), value):
-            result[name] = copy.deepcopy(value)
+            result[name] = plain(value)
     return result
 
 

@@ -10,11 +10,11 @@ kubelet v1.37.2: apis/config/validation, eviction/helpers.go, cmd/kubelet/app/se
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ..kube.quantity import parse_quantity
+from ..plain import plain
 from . import schema
 from .legacy import nearest
 from .values import format_duration, parse_duration
@@ -49,7 +49,7 @@ def problems_of(fields: Mapping[str, Any], version: tuple[int, int] | None = Non
 
 def normalise(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields with every duration as Go prints it; what is no duration stays as it is."""
-    result = copy.deepcopy(dict(fields))
+    result: dict[str, Any] = plain(fields)
     for name in result:
         result[name] = _normalise(schema.FIELDS.get(name), result[name])
     return result
