@@ -13,7 +13,8 @@ description:
   - Installs the provider on a control-plane host, as M(nodewise.cluster.guard) installs the guard, with an identity of its own. It is the gRPC server
     that cluster-autoscaler is pointed at with C(--cloud-provider=externalgrpc); when that asks for nodes, hosts join, and leave when it removes them.
   - Its identity is the ServiceAccount C(nodewise-autoscaler) in C(nodewise-system), whose token is bound to the host's Node and renewed by the
-    provider itself. Admission policies let it delete no Nodes but those of its groups, and no Secrets but bootstrap tokens of its own.
+    provider itself; it never reads O(kubeconfig). Admission policies let it delete no Nodes but those of its groups, and no Secrets but bootstrap
+    tokens of its own.
   - Of several providers the one that holds the Lease C(nodewise-autoscaler) acts and listens. What it has promised stands in the
     ConfigMap C(nodewise-autoscaler).
   - Waits until the new provider watches the cluster. If it does not in time, the version, unit and configuration from before are put back
@@ -21,6 +22,7 @@ description:
   - This module has an action plugin, which obtains and sends the wheels.
 extends_documentation_fragment:
   - nodewise.cluster._attributes
+  - nodewise.cluster._kubectl
   - nodewise.cluster._wheels
   - nodewise.cluster._wheels.daemon
 options:
@@ -105,16 +107,6 @@ options:
       - How long a host that has failed is left alone; doubles with each failure in a row, up to an hour.
     type: float
     default: 60
-  kubeconfig:
-    description:
-      - Kubeconfig with admin rights, on the host. The provider itself never reads it.
-    type: path
-    default: /etc/kubernetes/admin.conf
-  kubectl:
-    description:
-      - The C(kubectl), a path, or a name that is found in C(PATH).
-    type: str
-    default: kubectl
   metrics_address:
     description:
       - IP address on which C(/metrics) and C(/healthz) are served.
@@ -199,6 +191,7 @@ from ..module_utils.artifacts.host import sweep
 from ..module_utils.autoscaler.install import KUBECONFIG, Request, ensure_absent, ensure_present
 from ..module_utils.autoscaler.settings import Config, make_config
 from ..module_utils.errors import NodewiseError
+from ..module_utils.kube.arguments import KUBECTL
 from ..module_utils.kube.kubectl import Kubectl
 from ..module_utils.systemd.systemctl import Systemd
 
@@ -234,8 +227,7 @@ def main() -> None:
             "join_timeout_seconds": {"type": "float", "default": 300},
             "leave_timeout_seconds": {"type": "float", "default": 300},
             "retry_seconds": {"type": "float", "default": 60},
-            "kubeconfig": {"type": "path", "default": "/etc/kubernetes/admin.conf"},
-            "kubectl": {"type": "str", "default": "kubectl"},
+            **KUBECTL,
             "metrics_address": {"type": "str", "default": "127.0.0.1"},
             "metrics_port": {"type": "int", "default": 10272},
             "timeout": {"type": "int", "default": 30},

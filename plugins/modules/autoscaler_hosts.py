@@ -17,6 +17,7 @@ description:
   - Refuses hosts whose Node has another providerID.
 extends_documentation_fragment:
   - nodewise.cluster._attributes
+  - nodewise.cluster._kubectl
 options:
   groups:
     description: What filter P(nodewise.cluster.autoscaler_groups#filter) returns.
@@ -37,14 +38,6 @@ options:
     description: The provider's configuration as it is.
     type: path
     default: /etc/nodewise/autoscaler.json
-  kubeconfig:
-    description: Kubeconfig with admin rights, on the host.
-    type: path
-    default: /etc/kubernetes/admin.conf
-  kubectl:
-    description: The C(kubectl), a path, or a name that is found in C(PATH).
-    type: str
-    default: kubectl
 author:
   - Nodewise authors (@nodewise)
 """
@@ -84,6 +77,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.cluster_autoscaler.hosts import build_groups, check_nodes
 from ..module_utils.errors import NodewiseError
 from ..module_utils.files import read_text
+from ..module_utils.kube.arguments import KUBECTL
 from ..module_utils.kube.kubectl import Kubectl
 from ..module_utils.kubeadm.nodes import list_nodes
 from ..module_utils.kubelet.cluster import read_kubelet_config
@@ -98,8 +92,7 @@ def main() -> None:
             "hosts": {"type": "dict", "required": True},
             "known_hosts": {"type": "path", "default": "/etc/nodewise/autoscaler/known_hosts"},
             "config": {"type": "path", "default": "/etc/nodewise/autoscaler.json"},
-            "kubeconfig": {"type": "path", "default": "/etc/kubernetes/admin.conf"},
-            "kubectl": {"type": "str", "default": "kubectl"},
+            **KUBECTL,
         },
         supports_check_mode=True,
     )

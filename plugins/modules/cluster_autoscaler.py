@@ -19,6 +19,7 @@ description:
   - Another cluster-autoscaler, whose objects lack the label C(app.kubernetes.io/part-of=nodewise), is neither taken over nor removed.
 extends_documentation_fragment:
   - nodewise.cluster._attributes
+  - nodewise.cluster._kubectl
 options:
   state:
     description: V(absent) removes all of it from the cluster, its status and Lease included.
@@ -102,14 +103,6 @@ options:
     description: Endpoint of the container runtime.
     type: str
     default: unix:///run/containerd/containerd.sock
-  kubeconfig:
-    description: Kubeconfig with admin rights, on the host.
-    type: path
-    default: /etc/kubernetes/admin.conf
-  kubectl:
-    description: The C(kubectl), a path, or a name that is found in C(PATH).
-    type: str
-    default: kubectl
 author:
   - Nodewise authors (@nodewise)
 """
@@ -153,6 +146,7 @@ from ..module_utils.cluster_autoscaler.install import Outcome, ensure_absent, en
 from ..module_utils.cluster_autoscaler.manifests import Wanted
 from ..module_utils.errors import NodewiseError
 from ..module_utils.files import read_text
+from ..module_utils.kube.arguments import KUBECTL
 from ..module_utils.kube.kubectl import Kubectl
 from ..module_utils.process import TimeoutExpired, run
 
@@ -186,8 +180,7 @@ def main() -> None:
             "flags": {"type": "dict", "default": {}, "options": FLAGS},
             "timeout": {"type": "int", "default": 120},
             "cri_socket": {"type": "str", "default": "unix:///run/containerd/containerd.sock"},
-            "kubeconfig": {"type": "path", "default": "/etc/kubernetes/admin.conf"},
-            "kubectl": {"type": "str", "default": "kubectl"},
+            **KUBECTL,
         },
         required_if=[("state", "present", ["image", "address"])],
         supports_check_mode=True,

@@ -16,6 +16,7 @@ description:
     The host leaves when cluster-autoscaler finds it idle.
 extends_documentation_fragment:
   - nodewise.cluster._attributes
+  - nodewise.cluster._kubectl
 options:
   active:
     description: Whether to try it. In check mode nothing is tried.
@@ -41,14 +42,6 @@ options:
     description: The provider's configuration, for its groups.
     type: path
     default: /etc/nodewise/autoscaler.json
-  kubeconfig:
-    description: Kubeconfig with admin rights, on the host.
-    type: path
-    default: /etc/kubernetes/admin.conf
-  kubectl:
-    description: The C(kubectl), a path, or a name that is found in C(PATH).
-    type: str
-    default: kubectl
 author:
   - Nodewise authors (@nodewise)
 """
@@ -104,6 +97,7 @@ from ..module_utils.cluster_autoscaler.status import checks, describe, read
 from ..module_utils.cluster_autoscaler.trial import Trial, attempt, check_trial
 from ..module_utils.errors import NodewiseError
 from ..module_utils.files import read_text
+from ..module_utils.kube.arguments import KUBECTL
 from ..module_utils.kube.kubectl import Kubectl
 
 
@@ -116,8 +110,7 @@ def main() -> None:
             "timeout": {"type": "int", "default": 120},
             "leave_timeout": {"type": "int", "default": 0},
             "config": {"type": "path", "default": "/etc/nodewise/autoscaler.json"},
-            "kubeconfig": {"type": "path", "default": "/etc/kubernetes/admin.conf"},
-            "kubectl": {"type": "str", "default": "kubectl"},
+            **KUBECTL,
         },
         required_if=[("active", True, ["image"])],
         supports_check_mode=True,

@@ -14,7 +14,7 @@ description:
     It watches NodeReports and keeps one taint, C(nodewise.dev/overloaded), and one condition, C(NodewiseOverloaded), on each node,
     with which the stock scheduler does the rest.
   - Its identity is the ServiceAccount C(nodewise-guard) in C(nodewise-system), whose token is bound to the host's Node and renewed by the guard
-    itself. An admission policy lets it change nothing of a Node but its own taint and condition.
+    itself; it never reads O(kubeconfig). An admission policy lets it change nothing of a Node but its own taint and condition.
   - Of several guards the one that holds the Lease C(nodewise-guard) acts.
   - That one also approves kubelets' requests for serving certificates, as M(nodewise.cluster.kubelet_serving_certificates) does while Ansible runs.
   - Waits until the new guard watches the cluster. If it does not in time, the version, unit and configuration from before are put back
@@ -23,6 +23,7 @@ description:
   - This module has an action plugin, which obtains and sends the wheels.
 extends_documentation_fragment:
   - nodewise.cluster._attributes
+  - nodewise.cluster._kubectl
   - nodewise.cluster._wheels
   - nodewise.cluster._wheels.daemon
 options:
@@ -42,16 +43,6 @@ options:
     description:
       - Name of the host's Node, to which the token is bound. Required with O(state=present).
     type: str
-  kubeconfig:
-    description:
-      - Kubeconfig with admin rights, on the host. The guard itself never reads it.
-    type: path
-    default: /etc/kubernetes/admin.conf
-  kubectl:
-    description:
-      - The C(kubectl), a path, or a name that is found in C(PATH).
-    type: str
-    default: kubectl
   metrics_address:
     description:
       - Loopback address on which C(/metrics) and C(/healthz) are served as plain HTTP; any other is refused.
@@ -180,6 +171,7 @@ from ..module_utils.errors import NodewiseError
 from ..module_utils.guard.config import make_config
 from ..module_utils.guard.install import Request, ensure_absent, ensure_present
 from ..module_utils.guard.settings import EFFECTS
+from ..module_utils.kube.arguments import KUBECTL
 from ..module_utils.kube.kubectl import Kubectl
 from ..module_utils.systemd.systemctl import Systemd
 
@@ -204,8 +196,7 @@ def main() -> None:
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "objects": {"type": "bool", "default": True},
             "node_name": {"type": "str"},
-            "kubeconfig": {"type": "path", "default": "/etc/kubernetes/admin.conf"},
-            "kubectl": {"type": "str", "default": "kubectl"},
+            **KUBECTL,
             "metrics_address": {"type": "str", "default": "127.0.0.1"},
             "metrics_tls_address": {"type": "str", "default": ""},
             "metrics_port": {"type": "int", "default": 10271},

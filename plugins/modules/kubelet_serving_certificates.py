@@ -21,6 +21,7 @@ description:
   - Runs on a control-plane host.
 extends_documentation_fragment:
   - nodewise.cluster._attributes
+  - nodewise.cluster._kubectl
 options:
   nodes:
     description:
@@ -45,16 +46,6 @@ options:
     type: list
     elements: str
     default: []
-  kubeconfig:
-    description:
-      - Kubeconfig with admin rights, on the host.
-    type: path
-    default: /etc/kubernetes/admin.conf
-  kubectl:
-    description:
-      - The C(kubectl), a path, or a name that is found in C(PATH).
-    type: str
-    default: kubectl
   timeout:
     description:
       - Seconds in which every kubelet that speaks to the API server has to show its certificate.
@@ -109,6 +100,7 @@ import os
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.errors import NodewiseError
+from ..module_utils.kube.arguments import KUBECTL
 from ..module_utils.kube.kubectl import Kubectl
 from ..module_utils.serving.ensure import ensure
 
@@ -121,8 +113,7 @@ def main() -> None:
             "inventory": {"type": "list", "elements": "str", "required": True},
             "declared": {"type": "list", "elements": "str", "default": []},
             "networks": {"type": "list", "elements": "str", "default": []},
-            "kubeconfig": {"type": "path", "default": "/etc/kubernetes/admin.conf"},
-            "kubectl": {"type": "str", "default": "kubectl"},
+            **KUBECTL,
             "timeout": {"type": "int", "default": 90},
         },
         supports_check_mode=True,

@@ -18,6 +18,7 @@ description:
   - Runs on a control-plane host. The image must be on the nodes, or a registry that they reach.
 extends_documentation_fragment:
   - nodewise.cluster._attributes
+  - nodewise.cluster._kubectl
 options:
   state:
     description:
@@ -54,16 +55,6 @@ options:
       - Whether to wait for figures where something was changed, which takes about half a minute. Where nothing was, it takes no time and is always done.
     type: bool
     default: true
-  kubeconfig:
-    description:
-      - Kubeconfig with admin rights, on the host.
-    type: path
-    default: /etc/kubernetes/admin.conf
-  kubectl:
-    description:
-      - The C(kubectl), a path, or a name that is found in C(PATH).
-    type: str
-    default: kubectl
   timeout:
     description:
       - Seconds in which there have to be figures of any node.
@@ -116,6 +107,7 @@ import re
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.errors import NodewiseError
+from ..module_utils.kube.arguments import KUBECTL
 from ..module_utils.kube.kubectl import Kubectl
 from ..module_utils.kube.quantity import parse_quantity
 from ..module_utils.metricsserver.install import Outcome, ensure_absent, ensure_present
@@ -133,8 +125,7 @@ def main() -> None:
             "memory_request": {"type": "str", "default": "200Mi"},
             "resolution": {"type": "int", "default": 15},
             "wait": {"type": "bool", "default": True},
-            "kubeconfig": {"type": "path", "default": "/etc/kubernetes/admin.conf"},
-            "kubectl": {"type": "str", "default": "kubectl"},
+            **KUBECTL,
             "timeout": {"type": "int", "default": 180},
         },
         required_if=[("state", "present", ["image"])],

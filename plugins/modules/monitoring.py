@@ -17,6 +17,7 @@ description:
   - Another installation of Prometheus Operator is left alone; nothing is done then, and the task fails.
 extends_documentation_fragment:
   - nodewise.cluster._attributes
+  - nodewise.cluster._kubectl
 options:
   state:
     description:
@@ -106,16 +107,6 @@ options:
       - Lifetime of the certificate, 3 to 3650.
     type: int
     default: 365
-  kubeconfig:
-    description:
-      - Kubeconfig with admin rights.
-    type: path
-    default: /etc/kubernetes/admin.conf
-  kubectl:
-    description:
-      - The C(kubectl), a path, or a name that is found in C(PATH).
-    type: str
-    default: kubectl
   timeout:
     description:
       - Seconds in which the operator, and then Prometheus, has to be available.
@@ -160,6 +151,7 @@ kept:
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.errors import NodewiseError
+from ..module_utils.kube.arguments import KUBECTL
 from ..module_utils.kube.kubectl import Kubectl
 from ..module_utils.monitoring.install import ensure_absent, ensure_present
 from ..module_utils.monitoring.manifests import make_settings
@@ -194,8 +186,7 @@ def main() -> None:
             **SETTINGS,
             "manifest": {"type": "path", "default": "/var/lib/nodewise/manifests/prometheus-operator-crds.yaml"},
             "days": {"type": "int", "default": 365},
-            "kubeconfig": {"type": "path", "default": "/etc/kubernetes/admin.conf"},
-            "kubectl": {"type": "str", "default": "kubectl"},
+            **KUBECTL,
             "timeout": {"type": "int", "default": 180},
         },
         required_if=[("state", "present", ["operator_version", "prometheus_version"])],

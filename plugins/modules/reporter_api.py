@@ -15,6 +15,7 @@ description:
   - Run it once for a cluster, where C(kubectl) and admin rights are.
 extends_documentation_fragment:
   - nodewise.cluster._attributes
+  - nodewise.cluster._kubectl
 options:
   state:
     description:
@@ -22,16 +23,6 @@ options:
     type: str
     choices: [present, absent]
     default: present
-  kubeconfig:
-    description:
-      - Kubeconfig with admin rights.
-    type: path
-    default: /etc/kubernetes/admin.conf
-  kubectl:
-    description:
-      - The C(kubectl), a path, or a name that is found in C(PATH).
-    type: str
-    default: kubectl
   timeout:
     description:
       - Seconds until the API has to serve the kind.
@@ -62,6 +53,7 @@ removed:
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.errors import NodewiseError
+from ..module_utils.kube.arguments import KUBECTL
 from ..module_utils.kube.kubectl import Kubectl
 from ..module_utils.reporter.cluster import ensure_absent, ensure_present
 
@@ -71,8 +63,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-            "kubeconfig": {"type": "path", "default": "/etc/kubernetes/admin.conf"},
-            "kubectl": {"type": "str", "default": "kubectl"},
+            **KUBECTL,
             "timeout": {"type": "int", "default": 30},
         },
         supports_check_mode=True,
