@@ -161,12 +161,10 @@ arch:
   sample: amd64
 """
 
-import os
-
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.artifacts.arguments import DAEMON
-from ..module_utils.artifacts.host import sweep
+from ..module_utils.artifacts.host import drop_bundle
 from ..module_utils.errors import NodewiseError
 from ..module_utils.guard.config import make_config
 from ..module_utils.guard.install import Request, ensure_absent, ensure_present
@@ -228,10 +226,7 @@ def main() -> None:
     except OSError as error:
         module.fail_json(msg=f"The guard's files cannot be changed: {error}. Remedy: free some space on the host, or mend that path.")
     finally:
-        if options["bundle"] and os.path.exists(options["bundle"]):
-            os.unlink(options["bundle"])
-            # <remote_tmp>/ansible-tmp-<...>/<bundle>: Ansible does not remove what was sent when it is killed.
-            sweep(f"{os.path.dirname(os.path.dirname(options['bundle']))}/ansible-tmp-*/files-*.tar")
+        drop_bundle(options["bundle"])
     result = {"actions": outcome.actions, "reasons": outcome.reasons, "missing": outcome.missing, "diff": outcome.diff}
     if options["state"] == "present":
         result.update(version=outcome.version, python=outcome.python, arch=outcome.arch)

@@ -88,12 +88,11 @@ sent:
   sample: 104857600
 """
 
-import os
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.artifacts.host import Files, HostFile, HostImage, import_images, missing_images, present_images, select, sweep
+from ..module_utils.artifacts.host import Files, HostFile, HostImage, drop_bundle, import_images, missing_images, present_images, select
 from ..module_utils.errors import NodewiseError
 
 
@@ -151,10 +150,7 @@ def main() -> None:
     except OSError as error:
         module.fail_json(msg=f"The artifacts cannot be put in place: {error}. Remedy: free some space on the host, or mend that path.")
     finally:
-        if module.params["bundle"] and os.path.exists(module.params["bundle"]):
-            os.unlink(module.params["bundle"])
-            # <remote_tmp>/ansible-tmp-<...>/<bundle>: Ansible does not remove what was sent when it is killed.
-            sweep(f"{os.path.dirname(os.path.dirname(module.params['bundle']))}/ansible-tmp-*/{module.params['kind']}-*.tar")
+        drop_bundle(module.params["bundle"])
     diff = {
         "before_header": "artifacts",
         "after_header": "artifacts",

@@ -93,6 +93,15 @@ def sweep(pattern: str) -> None:
                 os.unlink(path)
 
 
+def drop_bundle(path: str | None) -> None:
+    """Remove a bundle that was sent, if one was, and those that killed runs left."""
+    if path and os.path.exists(path):
+        os.unlink(path)
+        # <remote_tmp>/ansible-tmp-<...>/<kind>-<...>.tar: Ansible does not remove what was sent when it is killed.
+        folder, name = os.path.split(path)
+        sweep(f"{os.path.dirname(folder)}/ansible-tmp-*/{name.partition('-')[0]}-*.tar")
+
+
 class Files:
     """The files of the artifacts on this host.
 

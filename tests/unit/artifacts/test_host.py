@@ -159,6 +159,20 @@ def test_a_bundle_is_made_once_for_all_hosts_and_its_pieces_for_all_bundles(cach
     assert file_bundle([b]) != first
 
 
+def test_a_bundle_that_was_sent_goes_and_with_it_those_of_killed_runs(tmp_path: Path) -> None:
+    for folder, name, old in (("3", "files-a", False), ("2", "files-b", False), ("1", "files-c", True), ("1", "images-c", True)):
+        path = tmp_path / f"ansible-tmp-{folder}" / f"{name}.tar"
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+        if old:
+            os.utime(path, (1, 1))
+    bundle = tmp_path / "ansible-tmp-3" / "files-a.tar"
+    subject.drop_bundle(str(bundle))
+    assert sorted(path.name for path in tmp_path.glob("*/*")) == ["files-b.tar", "images-c.tar"]
+    subject.drop_bundle(str(bundle))
+    subject.drop_bundle(None)
+
+
 def test_an_unused_bundle_goes(cache: Any) -> None:
     old = file_bundle([cache("a", b"a")])
     os.utime(old, (1, 1))
