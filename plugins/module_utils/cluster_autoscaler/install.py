@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import NodewiseError
 from ..kube.kubectl import Kubectl
-from ..kube.objects import describe, existing, is_ours
+from ..kube.objects import delete, describe, existing, is_ours
 from .flags import NAMESPACE
 from .manifests import NAME, STATUS, Wanted, objects
 
@@ -85,11 +85,9 @@ def ensure_absent(kubectl: Kubectl, check_mode: bool) -> Outcome:
     if any(one["kind"] == "Deployment" for one in left):
         left += [one for one in found if one["kind"] in ("ConfigMap", "Lease")]
     for one in left:
-        kind, name = str(one["kind"]).lower(), str(one["metadata"]["name"])
-        within = [f"--namespace={one['metadata']['namespace']}"] if "namespace" in one["metadata"] else []
         outcome.actions.append(f"remove {describe(one)}")
         if not check_mode:
-            kubectl.run(["delete", kind, name, *within, "--ignore-not-found", "--wait=true"])
+            delete(kubectl, one)
     outcome.diff = "".join(f"- {action.removeprefix('remove ')}\n" for action in outcome.actions)
     return outcome
 

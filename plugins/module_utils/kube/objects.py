@@ -47,8 +47,13 @@ def ensure_objects(kubectl: Kubectl, namespace: Mapping[str, Any], objects: Sequ
     return created + difference
 
 
-def remove_objects(kubectl: Kubectl, objects: Sequence[Mapping[str, Any]], check_mode: bool) -> list[str]:
+def remove_objects(kubectl: Kubectl, objects: Sequence[Mapping[str, Any]], check_mode: bool, *more: str) -> list[str]:
     """Remove objects, the last one first; return those that were there.
+
+    Parameters
+    ----------
+    more : str
+        Further arguments of C(kubectl delete).
 
     Raises
     ------
@@ -57,14 +62,29 @@ def remove_objects(kubectl: Kubectl, objects: Sequence[Mapping[str, Any]], check
     """
     removed = []
     for one in reversed(objects):
-        within = [f"--namespace={one['metadata']['namespace']}"] if "namespace" in one["metadata"] else []
-        kind, name = str(one["kind"]).lower(), str(one["metadata"]["name"])
-        if kubectl.get(kind, name, *within) is None:
+        if kubectl.get(*_place(one)) is None:
             continue
         removed.append(describe(one))
         if not check_mode:
-            kubectl.run(["delete", kind, name, *within, "--ignore-not-found", "--wait=true"])
+            delete(kubectl, one, *more)
     return removed
+
+
+def delete(kubectl: Kubectl, one: Mapping[str, Any], *more: str) -> None:
+    """Delete an object, with some more arguments of C(kubectl delete), and wait until it is gone; it need not be there.
+
+    Raises
+    ------
+    NodewiseError
+        The API server cannot be reached, or the object does not go.
+    """
+    kubectl.run(["delete", *_place(one), "--ignore-not-found", "--wait=true", *more])
+
+
+def _place(one: Mapping[str, Any]) -> list[str]:
+    """Return what names an object to kubectl."""
+    within = [f"--namespace={one['metadata']['namespace']}"] if "namespace" in one["metadata"] else []
+    return [str(one["kind"]).lower(), str(one["metadata"]["name"]), *within]
 
 
 def existing(kubectl: Kubectl, objects: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..errors import NodewiseError
 from ..kube.kubectl import Kubectl
-from ..kube.objects import describe, existing, is_ours
+from ..kube.objects import delete, describe, existing, is_ours
 from . import certificate
 from .manifests import API_SERVICE, NAME, NAMESPACE, SECRET, Certificate, Settings, budget, certificate_of, cluster_objects
 
@@ -77,7 +77,9 @@ def ensure_present(kubectl: Kubectl, settings: Settings, timeout: float, check_m
         return outcome
     if outcome.diff:
         kubectl.apply(wanted)
-    _delete(kubectl, [one for one in found if describe(one) in surplus])
+    for one in found:
+        if describe(one) in surplus:
+            delete(kubectl, one, "--cascade=foreground")
     if wait or not outcome.actions:
         outcome.nodes, outcome.missing = _wait(kubectl, timeout)
     return outcome
@@ -95,8 +97,8 @@ def ensure_absent(kubectl: Kubectl, check_mode: bool) -> Outcome:
     found = [one for one in existing(kubectl, cluster_objects(settings, Certificate("", ""))) if is_ours(one)]
     # The APIService first: as long as it is there without its server, each discovery fails.
     found.reverse()
-    if not check_mode:
-        _delete(kubectl, found)
+    for one in [] if check_mode else found:
+        delete(kubectl, one, "--cascade=foreground")
     return Outcome([f"remove {describe(one)}" for one in found])
 
 
@@ -113,13 +115,6 @@ def _certificate(found: list[dict[str, Any]], outcome: Outcome) -> Certificate:
         return current
     outcome.actions.append(f"make its certificate ({why})")
     return certificate.make("" if current is None else current.certificate)
-
-
-def _delete(kubectl: Kubectl, objects: list[dict[str, Any]]) -> None:
-    for one in objects:
-        within = [f"--namespace={one['metadata']['namespace']}"] if "namespace" in one["metadata"] else []
-        kind = f"{one['kind']}.{one['apiVersion'].rpartition('/')[0]}".rstrip(".").lower()
-        kubectl.run(["delete", kind, one["metadata"]["name"], *within, "--ignore-not-found", "--cascade=foreground", "--wait=true"])
 
 
 def _wait(kubectl: Kubectl, timeout: float, clock: Callable[[], float] = time.monotonic) -> tuple[list[str], list[str]]:

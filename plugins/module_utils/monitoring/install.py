@@ -14,6 +14,7 @@ from ..artifacts.catalogue import OPERATOR_KINDS
 from ..errors import NodewiseError
 from ..files import read_text
 from ..kube.kubectl import Kubectl
+from ..kube.objects import remove_objects
 from .certificates import AUTHORITY_FILE, read_authority
 from .manifests import CLIENT_SECRET, NAMESPACE, OPERATOR, PROMETHEUS, Settings, cluster_objects, namespace, outside, secret
 from .pki import CLIENT, Wanted, new_key, public_key, why_renew
@@ -122,14 +123,8 @@ def ensure_absent(kubectl: Kubectl, check_mode: bool) -> Outcome:
     # After a reset there is no cluster any more.
     if not os.path.exists(kubectl.kubeconfig):
         return outcome
-    for one in (*reversed(outside()), namespace()):
-        within = [f"--namespace={one['metadata']['namespace']}"] if "namespace" in one["metadata"] else []
-        kind, name = str(one["kind"]).lower(), str(one["metadata"]["name"])
-        if kubectl.get(kind, name, *within) is None:
-            continue
-        outcome.actions.append(f"remove {one['kind']} {name}")
-        if not check_mode:
-            kubectl.run(["delete", kind, name, *within, "--ignore-not-found", "--wait=true", "--timeout=120s"])
+    removed = remove_objects(kubectl, [namespace(), *outside()], check_mode, "--timeout=120s")
+    outcome.actions += [f"remove {one}" for one in removed]
     for name, (_version, ours) in kinds(kubectl).items():
         if not ours:
             continue
