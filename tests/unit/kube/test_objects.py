@@ -68,3 +68,9 @@ def test_what_is_there_is_removed_the_last_one_first() -> None:
         "delete role a --namespace=system --ignore-not-found --wait=true",
     ]
     assert remove_objects(Kubectl(), [ROLE], False) == []  # type: ignore[arg-type]
+
+
+def test_a_removal_takes_more_arguments() -> None:
+    kubectl = Kubectl("role/a")
+    remove_objects(kubectl, [ROLE], False, "--timeout=9s")  # type: ignore[arg-type]
+    assert kubectl.ran == ["delete role a --namespace=system --ignore-not-found --wait=true --timeout=9s"]
