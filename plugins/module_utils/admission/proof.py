@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, Optional
 
 from ..errors import NodewiseError
+from ..kube import restricted
 from ..kube.kubectl import Kubectl
 from ..verify.result import CLUSTER, FAIL, OK, UNKNOWN, Result
 from .webhook import ANNOTATION, MUTATE, REFUSE_LABEL, VALIDATE, WebhookServer, refusal
@@ -267,16 +268,11 @@ class Proof:
         return {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": self._metadata(self.session), "value": PRIORITY_VALUE}
 
     def _pod(self, name: str, **spec: Any) -> dict[str, Any]:
-        # As the strictest Pod Security level asks, so that a cluster's policies let it pass. Its image is never run.
-        container = {
-            "name": "pause",
-            "image": "registry.k8s.io/pause:3.10",
-            "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
-        }
-        security = {"runAsNonRoot": True, "runAsUser": 65534, "seccompProfile": {"type": "RuntimeDefault"}}
+        # Its image is never run.
+        container = {"name": "pause", "image": "registry.k8s.io/pause:3.10", "securityContext": restricted.CONTAINER}
         # The webhook adds to the annotations that are there.
         metadata = {**self._metadata(name, self.session), "annotations": {LABEL: self.session}}
-        return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"securityContext": security, "containers": [container], **spec}}
+        return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"securityContext": restricted.POD, "containers": [container], **spec}}
 
     def _configurations(self, server: WebhookServer, policy: str, mutating: bool, validating: bool) -> list[dict[str, Any]]:
         kinds = [("MutatingWebhookConfiguration", MUTATE, mutating), ("ValidatingWebhookConfiguration", VALIDATE, validating)]

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
+from ..kube import restricted
 from ..kube.kubectl import Kubectl, as_list
 from ..kube.quantity import format_quantity, parse_quantity
 from ..verify.result import CLUSTER, FAIL, OK, UNKNOWN, WARN, Result, counted
@@ -113,17 +114,16 @@ def _pod(namespace: str, resources: Sequence[Mapping[str, Any]]) -> Object:
             "name": f"probe-{index}",
             "image": "registry.k8s.io/pause",
             "resources": dict(item),
-            "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+            "securityContext": restricted.CONTAINER,
         }
         for index, item in enumerate(resources)
     ]
-    # As the strictest Pod Security level asks, so that nothing but the policy in question judges it.
-    context = {"runAsNonRoot": True, "runAsUser": 65534, "seccompProfile": {"type": "RuntimeDefault"}}
     return {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {"namespace": namespace},
-        "spec": {"securityContext": context, "containers": containers},
+        # So that nothing but the policy in question judges it.
+        "spec": {"securityContext": restricted.POD, "containers": containers},
     }
 
 

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import NodewiseError
+from ..kube import restricted
 
 NAME_PREFIX = "nodewise-verify-"
 """Begin of a session's name; the rest is random."""
@@ -101,14 +102,13 @@ def _pod_object(session: str, pod: Pod, image: str) -> dict[str, Any]:
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
             "terminationGracePeriodSeconds": 0,
-            # As the strictest Pod Security level asks, so that a cluster's policies let it pass.
-            "securityContext": {"runAsNonRoot": True, "runAsUser": 65534, "seccompProfile": {"type": "RuntimeDefault"}},
+            "securityContext": restricted.POD,
             "containers": [
                 {
                     "name": "pause",
                     "image": image,
                     "imagePullPolicy": "IfNotPresent",
-                    "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+                    "securityContext": restricted.CONTAINER,
                     "resources": {"requests": {"cpu": "1m", "memory": "8Mi"}, "limits": {"cpu": "100m", "memory": "32Mi"}},
                 }
             ],
