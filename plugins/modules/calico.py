@@ -169,9 +169,6 @@ unsettled:
   sample: ["daemonset/calico-node: 3 of 3 updated, 2 of 3 available"]
 """
 
-import os
-import shutil
-
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.calico.arguments import ARGUMENTS, REQUIRED_IF
@@ -180,7 +177,8 @@ from ..module_utils.calico.install import Installer, Paths, version_problem
 from ..module_utils.calico.rollout import unsettled, wait_settled
 from ..module_utils.calico.settings import settings_of
 from ..module_utils.errors import NodewiseError
-from ..module_utils.kube.kubectl import ADMIN_KUBECONFIG, Kubectl
+from ..module_utils.kube.host import lacking
+from ..module_utils.kube.kubectl import Kubectl
 
 
 def main() -> None:
@@ -200,11 +198,9 @@ def _present(module: AnsibleModule) -> None:
     settings = settings_of(options)
     if options["state"] == "checked":
         module.exit_json(changed=False, actions=[])
-    missing = _missing([ADMIN_KUBECONFIG, options["manifest"]])
-    if missing and module.check_mode:
-        module.exit_json(changed=True, actions=[f"install Calico {settings.version} (not compared: this host has no {', '.join(missing)} yet)"])
+    missing = lacking(module.check_mode, [options["manifest"]], ["calicoctl"])
     if missing:
-        raise NodewiseError(f"This host has no {', '.join(missing)}.", "run the artifacts role and kubeadm init first")
+        module.exit_json(changed=True, actions=[f"install Calico {settings.version} (not compared: this host has no {', '.join(missing)} yet)"])
     installer = Installer(settings, Paths(manifest=options["manifest"]), Kubectl(), Calicoctl())
     changes = installer.compare(options["nodes_without_cni"])
     if not module.check_mode:
@@ -213,20 +209,14 @@ def _present(module: AnsibleModule) -> None:
 
 
 def _ready(module: AnsibleModule) -> None:
-    missing = _missing([ADMIN_KUBECONFIG])
+    missing = lacking(module.check_mode, programs=["calicoctl"])
     if module.check_mode:
         module.exit_json(changed=False, actions=[], unsettled=["the cluster does not exist yet"] if missing else unsettled(Kubectl()))
-    if missing:
-        raise NodewiseError(f"This host has no {', '.join(missing)}.", "run the artifacts role and kubeadm init first")
     wait_settled(Kubectl(), module.params["wait_timeout"])
     mismatch = version_problem(Calicoctl())
     if mismatch:
         raise NodewiseError(mismatch, "set calico_version to the version that the cluster shall run, and run again")
     module.exit_json(changed=False, actions=[], unsettled=[])
-
-
-def _missing(files: list[str]) -> list[str]:
-    return [path for path in files if not os.path.exists(path)] + [name for name in ("kubectl", "calicoctl") if shutil.which(name) is None]
 
 
 if __name__ == "__main__":

@@ -114,13 +114,11 @@ missing:
   sample: []
 """
 
-import os
-import shutil
-
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.errors import NodewiseError
-from ..module_utils.kube.kubectl import ADMIN_KUBECONFIG, Kubectl
+from ..module_utils.kube.host import lacking
+from ..module_utils.kube.kubectl import Kubectl
 from ..module_utils.labels.arguments import ARGUMENTS
 from ..module_utils.labels.cluster import carry_out, make_plan, read_nodes
 from ..module_utils.labels.rules import refuse, wanted_marks
@@ -139,11 +137,9 @@ def _run(module: AnsibleModule) -> None:
     refuse(*inventory)
     if module.params["state"] == "checked":
         module.exit_json(changed=False, actions=[], missing=[])
-    lacking = [path for path in [ADMIN_KUBECONFIG] if not os.path.exists(path)] + [name for name in ["kubectl"] if shutil.which(name) is None]
-    if lacking and not module.check_mode:
-        raise NodewiseError(f"This host has no {', '.join(lacking)}.", "run the artifacts role and kubeadm init first")
+    missing = lacking(module.check_mode)
     wanted = wanted_marks(*inventory)
-    nodes = {} if lacking else read_nodes(Kubectl())
+    nodes = {} if missing else read_nodes(Kubectl())
     plan = make_plan(nodes, wanted, module.params["required"], predict=module.check_mode)
     if not module.check_mode:
         carry_out(Kubectl(), plan, wanted)

@@ -208,13 +208,11 @@ checks:
   elements: dict
 """
 
-import os
-import shutil
-
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.errors import NodewiseError
-from ..module_utils.kube.kubectl import ADMIN_KUBECONFIG, Kubectl
+from ..module_utils.kube.host import lacking
+from ..module_utils.kube.kubectl import Kubectl
 from ..module_utils.policies.arguments import ARGUMENTS
 from ..module_utils.policies.cluster import actions, carry_out, compare, difference, refuse
 from ..module_utils.policies.desired import Desired, desired, problems
@@ -239,9 +237,7 @@ def _run(module: AnsibleModule, wanted: Desired) -> None:
     state = module.params["state"]
     if state == "checked" or not (wanted.present or wanted.absent):
         module.exit_json(changed=False, **({"checks": []} if state == "verified" else {"actions": []}))
-    missing = [path for path in [ADMIN_KUBECONFIG] if not os.path.exists(path)] + [name for name in ["kubectl"] if shutil.which(name) is None]
-    if missing and not module.check_mode:
-        raise NodewiseError(f"This host has no {', '.join(missing)}.", "run the artifacts role and kubeadm init first")
+    missing = lacking(module.check_mode)
     if state == "verified":
         checks = [] if missing else [result.to_dict() for result in prove(Kubectl(), wanted, module.params["timeout"])]
         module.exit_json(changed=False, checks=checks)

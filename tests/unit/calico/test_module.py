@@ -10,6 +10,7 @@ import pytest
 import yaml
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.nodewise.cluster.plugins.module_utils.calico.settings import Settings
+from ansible_collections.nodewise.cluster.plugins.module_utils.kube import host
 from ansible_collections.nodewise.cluster.plugins.modules import calico
 
 PRESENT: dict[str, Any] = {"version": "3.33.0", "kubernetes_version": "1.37.2", "pod_cidr": "10.244.0.0/16", "manifest": "/none/calico.yaml"}
@@ -25,7 +26,7 @@ def run(capsys: pytest.CaptureFixture[str], **arguments: Any) -> dict[str, Any]:
 @pytest.fixture(autouse=True)
 def virgin_host(monkeypatch: pytest.MonkeyPatch) -> None:
     """No kubeconfig, no kubectl, no calicoctl."""
-    monkeypatch.setattr(calico, "ADMIN_KUBECONFIG", "/none/admin.conf")
+    monkeypatch.setattr(host, "ADMIN_KUBECONFIG", "/none/admin.conf")
     monkeypatch.setenv("PATH", "/none")
 
 

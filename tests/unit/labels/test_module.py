@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 from ansible.module_utils.testing import patch_module_args
+from ansible_collections.nodewise.cluster.plugins.module_utils.kube import host
 from ansible_collections.nodewise.cluster.plugins.modules import node_labels
 
 Run = Callable[..., dict[str, Any]]
@@ -47,7 +48,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
 def cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Api:
     api = Api()
     (tmp_path / "admin.conf").write_text("")
-    monkeypatch.setattr(node_labels, "ADMIN_KUBECONFIG", str(tmp_path / "admin.conf"))
+    monkeypatch.setattr(host, "ADMIN_KUBECONFIG", str(tmp_path / "admin.conf"))
     monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
     monkeypatch.setattr(node_labels, "Kubectl", lambda: api)
     return api
@@ -79,7 +80,7 @@ def test_a_missing_node_is_predicted_in_check_mode(run: Run, cluster: Api) -> No
 
 
 def test_a_bare_host(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(node_labels, "ADMIN_KUBECONFIG", "/none/admin.conf")
+    monkeypatch.setattr(host, "ADMIN_KUBECONFIG", "/none/admin.conf")
     monkeypatch.setattr(node_labels, "Kubectl", None)
     monkeypatch.setattr("shutil.which", lambda _name: None)
     assert run(rules=RULES, _ansible_check_mode=True)["actions"] == ["set label a=1 on w1", "set label a=1 on w2"]

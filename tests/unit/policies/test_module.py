@@ -14,6 +14,7 @@ import pytest
 import yaml
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.nodewise.cluster.plugins.module_utils.errors import NodewiseError
+from ansible_collections.nodewise.cluster.plugins.module_utils.kube import host
 from ansible_collections.nodewise.cluster.plugins.modules import policies
 
 Run = Callable[..., dict[str, Any]]
@@ -34,7 +35,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kubectl: Any) -> Any:
     (tmp_path / "admin.conf").write_text("")
-    monkeypatch.setattr(policies, "ADMIN_KUBECONFIG", str(tmp_path / "admin.conf"))
+    monkeypatch.setattr(host, "ADMIN_KUBECONFIG", str(tmp_path / "admin.conf"))
     monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
     monkeypatch.setattr(policies, "Kubectl", lambda: kubectl)
     return kubectl
@@ -77,7 +78,7 @@ def test_options_are_checked_without_a_cluster(run: Run, monkeypatch: pytest.Mon
 
 
 def test_a_bare_host(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(policies, "ADMIN_KUBECONFIG", "/none/admin.conf")
+    monkeypatch.setattr(host, "ADMIN_KUBECONFIG", "/none/admin.conf")
     monkeypatch.setattr(policies, "Kubectl", None)
     monkeypatch.setattr("shutil.which", lambda _name: None)
     assert run(resource_quotas=[QUOTA], _ansible_check_mode=True)["actions"] == ["create ResourceQuota demo/one"]
