@@ -162,8 +162,8 @@ actions:
   elements: str
   sample: ["apply the manifest (apps.v1.DaemonSet.kube-system.calico-node)", "create IPPool default-ipv4-ippool"]
 unsettled:
-  description: What is not rolled out; not empty only in check mode.
-  returned: O(state=ready)
+  description: What is not rolled out; with O(state=ready) it is not empty only in check mode.
+  returned: O(state=ready), or nothing had to be changed
   type: list
   elements: str
   sample: ["daemonset/calico-node: 3 of 3 updated, 2 of 3 available"]
@@ -205,7 +205,9 @@ def _present(module: AnsibleModule) -> None:
     changes = installer.compare(options["nodes_without_cni"])
     if not module.check_mode:
         installer.apply(changes)
-    module.exit_json(changed=changes.changed, actions=changes.actions(), diff=changes.diff())
+    # After a change it takes time, which is that of state=ready.
+    settled = {} if changes.changed else {"unsettled": unsettled(Kubectl())}
+    module.exit_json(changed=changes.changed, actions=changes.actions(), diff=changes.diff(), **settled)
 
 
 def _ready(module: AnsibleModule) -> None:

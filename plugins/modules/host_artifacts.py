@@ -81,6 +81,14 @@ missing:
   elements: str
   sample:
     - /usr/local/bin/kubelet
+images_missing:
+  description:
+    - Full names of the images that O(kind=images) would bring; null if containerd cannot be asked, as on a bare host.
+      If it is empty, there is no need to look again.
+  returned: O(kind=files)
+  type: list
+  elements: str
+  sample: []
 sent:
   description: Number of bytes sent to the host.
   returned: when something was sent
@@ -105,6 +113,15 @@ def files(records: list[dict[str, Any]], bundle: str | None) -> tuple[list[str],
         inventory.install(missing, bundle)
         inventory.save()
     return [one.dest for one in missing], before, [f"{one.dest} {one.state}" for one in missing]
+
+
+def lacking(records: list[dict[str, Any]]) -> list[str] | None:
+    """Return the images that are missing, or None if containerd cannot be asked."""
+    try:
+        present = present_images()
+    except NodewiseError:
+        return None
+    return [one.image for one in missing_images([HostImage(one["image"], one["image_id"]) for one in records], present)]
 
 
 def images(records: list[dict[str, Any]], bundle: str | None, check_mode: bool) -> tuple[list[str], list[str], list[str]]:
@@ -139,10 +156,16 @@ def main() -> None:
         supports_check_mode=True,
     )
     bundle = None if module.check_mode else module.params["bundle"]
+    result: dict[str, Any] = {}
+
+    def chosen(kind: str) -> list[dict[str, Any]]:
+        return select(module.params["artifacts"], kind, module.params["arch"], module.params["control_plane"])
+
     try:
-        records = select(module.params["artifacts"], module.params["kind"], module.params["arch"], module.params["control_plane"])
+        records = chosen(module.params["kind"])
         if module.params["kind"] == "files":
             missing, before, after = files(records, bundle)
+            result["images_missing"] = lacking(chosen("images"))
         else:
             missing, before, after = images(records, bundle, module.check_mode)
     except NodewiseError as error:
@@ -157,7 +180,7 @@ def main() -> None:
         "before": "".join(f"{line}\n" for line in before),
         "after": "".join(f"{line}\n" for line in after),
     }
-    module.exit_json(changed=bool(missing), missing=missing, diff=diff)
+    module.exit_json(changed=bool(missing), missing=missing, diff=diff, **result)
 
 
 if __name__ == "__main__":

@@ -80,7 +80,9 @@ def ensure_present(kubectl: Kubectl, settings: Settings, timeout: float, check_m
     for one in found:
         if describe(one) in surplus:
             delete(kubectl, one, "--cascade=foreground")
-    if wait or not outcome.actions:
+    if not wait and not outcome.actions:
+        outcome.missing, outcome.nodes = _figures(kubectl)
+    if wait or (not outcome.actions and (outcome.missing or not outcome.nodes)):
         outcome.nodes, outcome.missing = _wait(kubectl, timeout)
     return outcome
 

@@ -23,7 +23,7 @@ def describe(one: dict[str, Any]) -> str:
 
 
 def ensure_present(kubectl: Kubectl, kubeconfig: str, timeout: int, check_mode: bool) -> str:
-    """Apply the objects server-side and wait until the API serves reports; return the differences, empty if there were none.
+    """Apply the objects server-side and wait until the API serves reports, if anything differs; return the differences, empty if there were none.
 
     Parameters
     ----------
@@ -46,7 +46,6 @@ def ensure_present(kubectl: Kubectl, kubeconfig: str, timeout: int, check_mode: 
     difference = kubectl.diff(wanted())
     if difference and not check_mode:
         kubectl.apply(wanted())
-    if not check_mode:
         kubectl.run(["wait", "--for=condition=Established", f"--timeout={timeout}s", f"customresourcedefinition/{CRD_NAME}"], timeout=timeout + 60)
     return difference
 

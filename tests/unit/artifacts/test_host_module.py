@@ -111,6 +111,19 @@ def test_a_bare_host_predicts_its_images_and_a_broken_one_fails(run: Any, record
     assert "not installed" in run(artifacts=[image], kind="images")["msg"]
 
 
+def test_whoever_brings_files_tells_which_images_are_missing(run: Any, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    images = [{**record, "kind": "image", "image": name, "image_id": f"sha256:{name}", "dest": ""} for name in ("here", "gone", "other")]
+    monkeypatch.setattr(host_artifacts, "present_images", lambda: {"here": "sha256:here", "other": "sha256:0"})
+    assert run(artifacts=[record, *images])["images_missing"] == ["gone", "other"]
+    assert run(artifacts=[record, images[0]])["images_missing"] == []
+
+    def absent() -> dict[str, str]:
+        raise NodewiseError("The program crictl is not installed.")
+
+    monkeypatch.setattr(host_artifacts, "present_images", absent)
+    assert run(artifacts=[record, *images])["images_missing"] is None
+
+
 def test_images_are_loaded_from_the_bundle(run: Any, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     loaded: list[str] = []
     monkeypatch.setattr(host_artifacts, "present_images", lambda: {"registry.k8s.io/pause:3.10.2": "sha256:0"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 import yaml
@@ -63,6 +64,17 @@ def test_checking_needs_no_cluster(capsys: pytest.CaptureFixture[str]) -> None:
     result = run(capsys, **{**PRESENT, "pod_cidr": "10.244.0.0/33"}, state="checked")
     assert result["failed"]
     assert "calico_pod_cidr has the CIDR '10.244.0.0/33'" in result["msg"]
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_where_nothing_changes_it_tells_what_is_not_rolled_out(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, changed: bool) -> None:
+    changes = MagicMock(changed=changed)
+    changes.actions.return_value, changes.diff.return_value = [], []
+    monkeypatch.setattr(calico, "Installer", lambda *_args: MagicMock(compare=lambda _nodes: changes))
+    monkeypatch.setattr(calico, "lacking", lambda *_args: [])
+    monkeypatch.setattr(calico, "unsettled", lambda _kubectl: ["daemonset/calico-node: 2 of 3 available"])
+    result = run(capsys, **PRESENT)
+    assert result.get("unsettled") == (None if changed else ["daemonset/calico-node: 2 of 3 available"])
 
 
 def test_options_of_documentation_and_settings_agree() -> None:

@@ -178,6 +178,7 @@ def test_what_was_just_changed_need_not_be_waited_for() -> None:
     # Where nothing changes, it says at once whether it works.
     again = install.ensure_present(cluster, SETTINGS, 60, False, wait=False)  # type: ignore[arg-type]
     assert (again.actions, again.nodes) == ([], ["cp1", "w1"])
+    assert not [call for call in cluster.calls if call[0] in ("rollout", "wait")]
 
 
 def test_a_renewed_certificate_leaves_the_old_one_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
