@@ -186,8 +186,9 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.artifacts.arguments import DAEMON
 from ..module_utils.artifacts.host import drop_bundle
-from ..module_utils.autoscaler.install import KUBECONFIG, Request, ensure_absent, ensure_present
+from ..module_utils.autoscaler.install import KUBECONFIG, ensure_absent, wanted
 from ..module_utils.autoscaler.settings import Config, make_config
+from ..module_utils.controller.install import ensure_present
 from ..module_utils.errors import NodewiseError
 from ..module_utils.kube.arguments import KUBECTL
 from ..module_utils.kube.kubectl import Kubectl
@@ -239,11 +240,11 @@ def main() -> None:
         if options["state"] == "absent":
             outcome = ensure_absent(kubectl, options["objects"], module.check_mode, systemd)
         else:
-            config = wanted(options)
+            config = configuration(options)
             if not 1 <= options["timeout"] <= 600:
                 raise NodewiseError(f"timeout is {options['timeout']}.", "set it between 1 and 600")
-            request = Request(config, options["python"], options["timeout"])
-            outcome = ensure_present(request, kubectl, options["objects"], options["bundle"], module.check_mode, systemd)
+            whole = wanted(config, options["objects"], options["python"], options["timeout"])
+            outcome = ensure_present(whole, kubectl, options["bundle"], module.check_mode, systemd)
     except NodewiseError as error:
         module.fail_json(msg=str(error))
     except OSError as error:
@@ -256,7 +257,7 @@ def main() -> None:
     module.exit_json(changed=bool(outcome.actions), **result)
 
 
-def wanted(options: dict[str, object]) -> Config:
+def configuration(options: dict[str, object]) -> Config:
     """Return the configuration that the options ask for."""
     given = {name: options[name] for name in GIVEN}
     return make_config({**given, "groups": options["groups"], "identity": options["node_name"], "kubeconfig": KUBECONFIG})

@@ -165,9 +165,10 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.artifacts.arguments import DAEMON
 from ..module_utils.artifacts.host import drop_bundle
+from ..module_utils.controller.install import ensure_present
 from ..module_utils.errors import NodewiseError
 from ..module_utils.guard.config import make_config
-from ..module_utils.guard.install import Request, ensure_absent, ensure_present
+from ..module_utils.guard.install import ensure_absent, wanted
 from ..module_utils.guard.settings import EFFECTS
 from ..module_utils.kube.arguments import KUBECTL
 from ..module_utils.kube.kubectl import Kubectl
@@ -219,8 +220,8 @@ def main() -> None:
             )
             if not 1 <= options["timeout"] <= 600:
                 raise NodewiseError(f"timeout is {options['timeout']}.", "set it between 1 and 600")
-            request = Request(config, options["python"], options["timeout"])
-            outcome = ensure_present(request, kubectl, options["objects"], options["bundle"], module.check_mode, systemd)
+            whole = wanted(config, options["objects"], options["python"], options["timeout"])
+            outcome = ensure_present(whole, kubectl, options["bundle"], module.check_mode, systemd)
     except NodewiseError as error:
         module.fail_json(msg=str(error))
     except OSError as error:

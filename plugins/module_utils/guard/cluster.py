@@ -1,7 +1,7 @@
 # Copyright: Nodewise authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the guard has in the cluster: its objects brought up to date, or removed together with every taint and condition of its own."""
+"""What the guard has in the cluster: its objects removed, together with every taint and condition of its own."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from ..errors import NodewiseError
 from ..kube.kubectl import Kubectl
-from ..kube.objects import ensure_objects, remove_objects
-from ..report.manifests import NAMESPACE, namespace
+from ..kube.objects import remove_objects
+from ..report.manifests import NAMESPACE
 from .manifests import NAME, cluster_objects
 from .model import CONDITION_TYPE, TAINT_KEY
 from .requests import condition_removal
@@ -43,17 +43,6 @@ class Marks:
     node: str
     taint: int | None
     condition: bool
-
-
-def ensure_present(kubectl: Kubectl, check_mode: bool) -> str:
-    """Apply the objects server-side; return the differences, empty if there were none.
-
-    Raises
-    ------
-    NodewiseError
-        The API server refuses an object, or cannot be reached.
-    """
-    return ensure_objects(kubectl, namespace(), cluster_objects(), check_mode)
 
 
 def ensure_absent(kubectl: Kubectl, check_mode: bool) -> list[str]:

@@ -26,12 +26,12 @@ def options(**changes: Any) -> dict[str, Any]:
 
 
 def test_options_become_the_configuration() -> None:
-    found = autoscaler.wanted(options(retry_seconds=5.0, listen="10.0.0.1:9"))
+    found = autoscaler.configuration(options(retry_seconds=5.0, listen="10.0.0.1:9"))
     assert found == make_config(config_values(retry_seconds=5.0, listen="10.0.0.1:9", kubeconfig=KUBECONFIG))
 
 
 def test_defaults_are_the_daemons_own() -> None:
-    assert autoscaler.wanted(options()) == make_config(config_values(kubeconfig=KUBECONFIG))
+    assert autoscaler.configuration(options()) == make_config(config_values(kubeconfig=KUBECONFIG))
 
 
 def test_every_field_can_be_set_but_what_the_installation_decides() -> None:
@@ -40,4 +40,4 @@ def test_every_field_can_be_set_but_what_the_installation_decides() -> None:
 
 def test_what_is_wrong_is_refused_before_anything_is_done() -> None:
     with pytest.raises(NodewiseError, match="groups.a.min is 2"):
-        autoscaler.wanted(options(groups={"a": group_values(1, min=2)}))
+        autoscaler.configuration(options(groups={"a": group_values(1, min=2)}))
