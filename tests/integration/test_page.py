@@ -13,7 +13,6 @@ import html
 import http.server
 import importlib.util
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -29,9 +28,8 @@ import pytest
 from ansible_collections.nodewise.cluster.plugins.plugin_utils.page.html import render
 from ansible_collections.nodewise.cluster.plugins.plugin_utils.page.model import build
 from ansible_collections.nodewise.cluster.plugins.plugin_utils.page.style import DARK, LIGHT
+from lab import LAB, ROOT, environment
 
-ROOT = Path(__file__).resolve().parents[2]
-LAB = os.environ.get("NODEWISE_LAB", "lab")
 NOW = datetime(2026, 11, 25, 17, 40, tzinfo=UTC)
 EVIL = "</style></script><script>window.evil=1</script><img src=/stolen onerror=window.evil=1>"
 PHONE, DESK = 390, 1280
@@ -185,8 +183,7 @@ def test_it_prints_from_a_file(tmp_path: Path, page: str, sheets: int) -> None:
 
 def play(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = ["ansible-playbook", "-i", "inventories/lab", "playbooks/report.yml", *arguments]
-    environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "NODEWISE_LAB": LAB}
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=300, check=False)
 
 
 @on_lab
