@@ -209,6 +209,10 @@ ansible_facts:
           description: What the kubeadm modules of this collection noted about the host.
           returned: success
           type: dict
+        prepared:
+          description: Whether M(nodewise.cluster.host_prepare) would find nothing to do; false if O(wanted) lacks its options.
+          returned: success
+          type: bool
         python:
           description: Version of the Python that ran this module.
           returned: success
@@ -232,6 +236,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.errors import NodewiseError
 from ..module_utils.host.facts import gather
+from ..module_utils.host.prepare import Preparation, Wish, wish_of
 
 
 def main() -> None:
@@ -247,6 +252,9 @@ def main() -> None:
         wanted = {**wanted, "sysctls": {name: str(value) for name, value in wanted["sysctls"].items()}}
     try:
         facts = gather(module.params["kernel_modules"], wanted)
+        options = {**wanted, "kernel_modules": module.params["kernel_modules"]}
+        known = Wish.__dataclass_fields__.keys() <= options.keys()
+        facts["prepared"] = known and Preparation(wish_of(options)).is_done(facts["missing_packages"], facts["services"])
     except NodewiseError as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=False, ansible_facts={"nodewise": facts})

@@ -73,7 +73,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.errors import NodewiseError
 from ..module_utils.host.facts import missing_packages, services
-from ..module_utils.host.prepare import Preparation, Wish
+from ..module_utils.host.prepare import Preparation, wish_of
 
 
 def main() -> None:
@@ -87,16 +87,8 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    params = module.params
-    wish = Wish(
-        kernel_modules=params["kernel_modules"],
-        kernel_modules_optional=params["kernel_modules_optional"],
-        sysctls={name: str(value) for name, value in params["sysctls"].items()},
-        swap=params["swap"],
-        install_packages=params["install_packages"],
-    )
     try:
-        changes = Preparation(wish).carry_out(module.check_mode, missing_packages(), services())
+        changes = Preparation(wish_of(module.params)).carry_out(module.check_mode, missing_packages(), services())
     except NodewiseError as error:
         module.fail_json(msg=str(error))
     diff = [{"before_header": one.action, "after_header": one.action, "before": one.before, "after": one.after} for one in changes]

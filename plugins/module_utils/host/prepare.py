@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
+from typing import Any
 
 from ..errors import NodewiseError
 from ..files import read_text, write_atomic
@@ -53,6 +54,17 @@ class Wish:
     sysctls: Mapping[str, str]
     swap: str
     install_packages: bool
+
+
+def wish_of(options: Mapping[str, Any]) -> Wish:
+    """Return a wish from the values of these options."""
+    return Wish(
+        kernel_modules=options["kernel_modules"],
+        kernel_modules_optional=options["kernel_modules_optional"],
+        sysctls={name: str(value) for name, value in options["sysctls"].items()},
+        swap=options["swap"],
+        install_packages=options["install_packages"],
+    )
 
 
 @dataclass(frozen=True)
@@ -138,6 +150,13 @@ class Preparation:
                 change.mend()
             done.append(change)
         return done
+
+    def is_done(self, missing: Sequence[str], services: Mapping[str, Service]) -> bool:
+        """Return whether all is as wished already; parameters as for C(carry_out). What cannot be had is not."""
+        try:
+            return not self.carry_out(True, missing, services)
+        except NodewiseError:
+            return False
 
     def _file(self, path: str, content: str) -> Iterator[Change]:
         before = read_text(self._root + path)

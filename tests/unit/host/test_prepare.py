@@ -105,6 +105,20 @@ def test_second_run_changes_nothing(host):
     assert host.ran == []
 
 
+def test_whether_it_is_done(host):
+    def is_done():
+        return Preparation(Wish(**host.wish), str(host.root), host.run).is_done([], NOTHING_RUNS)
+
+    assert not is_done()
+    host.prepare()
+    assert is_done()
+    host.put("/proc/sys/net/ipv4/ip_forward", "0\n")
+    assert not is_done()
+    host.prepare()
+    host.wish["kernel_modules"] = ["missing"]
+    assert not is_done()
+
+
 def test_check_changes_nothing_and_predicts(host):
     before = tree(host.root)
     # The bridge's parameter cannot be compared before its module is loaded.
