@@ -143,7 +143,8 @@ options:
     default: /usr/bin/python3
   report_timeout:
     description:
-      - Seconds in which the API server has to have a report of the new reporter.
+      - Seconds in which the API server has to have a report of the new reporter, or of the new configuration; else what was there before is put back.
+      - A configuration that changes alone is taken over without a restart, and its first report comes within 5 seconds.
     type: int
     default: 30
   wheel_folder:
@@ -223,7 +224,7 @@ report:
   description: What the API server has of it.
   returned: with O(state=present), not in check mode
   type: dict
-  sample: {"agentVersion": "1.0.0+0a1b2c3d4e5f", "sequence": 1, "observedAt": "2026-11-25T12:00:00.000000Z", "pressure": "none"}
+  sample: {"agentVersion": "1.0.0+0a1b2c3d4e5f", "configDigest": "5d41402a", "sequence": 1, "observedAt": "2026-11-25T12:00:00.000000Z", "pressure": "none"}
 """
 
 import os

@@ -365,11 +365,26 @@ def test_a_configuration_that_does_not_report_is_not_kept(tmp_path: Path) -> Non
     assert on("w1", "systemctl", "is-active", UNIT) == "active"
 
 
-def test_a_changed_configuration_restarts_nothing(tmp_path: Path) -> None:
+def test_a_changed_configuration_restarts_nothing_and_is_proved_by_a_report(tmp_path: Path) -> None:
     before = on("w1", "systemctl", "show", UNIT, "-p", "MainPID")
-    assert changed(play(role(tmp_path, hosts="w1"), "-e", "reporter_log_level=debug"))["w1"] == 1
-    assert changed(play(role(tmp_path, hosts="w1")))["w1"] == 1
+    digests = []
+    for arguments in (("-e", "reporter_log_level=debug"), ()):
+        assert changed(play(role(tmp_path, hosts="w1"), *arguments))["w1"] == 1
+        digests.append(reports()["w1"]["configDigest"])
+        assert digests[-1] == sh("w1", "sha256sum /etc/nodewise/reporter.json | cut -c1-8")
+    assert digests[0] != digests[1]
     assert on("w1", "systemctl", "show", UNIT, "-p", "MainPID") == before
+
+
+def test_a_configuration_that_is_not_taken_over_is_not_kept(tmp_path: Path) -> None:
+    """The reporter does not see the change: it is stopped (SIGSTOP) for longer than the report may take."""
+    before = on("w1", "cat", "/etc/nodewise/reporter.json")
+    on("w1", "systemctl", "kill", "--signal=STOP", UNIT)
+    out = play(role(tmp_path, hosts="w1"), "-e", "reporter_log_level=debug", ok=False)
+    assert "of the configuration" in out
+    assert "The version from before is back, and runs again." in out
+    assert on("w1", "cat", "/etc/nodewise/reporter.json") == before
+    current_again("w1", time.time())
 
 
 def test_it_ends_within_two_seconds() -> None:

@@ -76,11 +76,14 @@ class Observer:
         Thresholds and times.
     agent_version : str
         The reporter's own version.
+    config_digest : str
+        Of the reporter's whole configuration; empty leaves it out.
     """
 
-    def __init__(self, settings: Settings, agent_version: str) -> None:
+    def __init__(self, settings: Settings, agent_version: str, config_digest: str = "") -> None:
         self._settings = settings
         self._agent_version = agent_version
+        self._config_digest = config_digest
         self._cpu_window, self._memory_window = Window(FIVE_MINUTES), Window(FIVE_MINUTES)
         self._cpu: CpuCounter | None = None
         self._memory_at: float | None = None
@@ -94,9 +97,10 @@ class Observer:
             if condition is not None:
                 self._conditions[condition.type] = condition.restored(entry)
 
-    def reconfigure(self, settings: Settings) -> None:
-        """Use other settings from the next sample on."""
+    def reconfigure(self, settings: Settings, config_digest: str) -> None:
+        """Use another configuration from the next sample on."""
         self._settings = settings
+        self._config_digest = config_digest
 
     def observe(self, host: HostReading, runtime: RuntimeReading, allocatable: Allocatable, monotonic: float, wall: float) -> dict[str, Any]:
         """Take one sample and return its status, without C(sequence), which the publisher gives.
@@ -126,6 +130,7 @@ class Observer:
             "expiresAt": format_time(wall + self._settings.valid_seconds, 0),
             "bootID": host.boot_id,
             "agentVersion": self._agent_version,
+            "configDigest": self._config_digest or None,
             "view": host.view,
             "runtime": {
                 "name": _cut(runtime.status.name),

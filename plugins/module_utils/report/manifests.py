@@ -229,6 +229,7 @@ def _status() -> dict[str, Any]:
             "sequence": _integer("Rises with every report, also over restarts of the reporter.", 1),
             "bootID": _string("The kernel's boot id; with view cgroup followed by + and the start time of PID 1.", NAME_LENGTH, "[0-9a-f-]{36}(\\+[0-9]+)?"),
             "agentVersion": _string("Version of the reporter.", NAME_LENGTH),
+            "configDigest": _string("First digits of the SHA-256 of the reporter's configuration.", schema.CONFIG_DIGITS, "[0-9a-f]+"),
             "view": _enum("host: the figures are the machine's. cgroup: the host shares a kernel, they are its cgroup's.", "host", "cgroup"),
             "runtime": _object(
                 "The container runtime's own word on itself.",

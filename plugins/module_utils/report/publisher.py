@@ -330,9 +330,9 @@ def _version(answer: Answer) -> str:
         return ""
 
 
-def _identity(status: Mapping[str, Any]) -> tuple[Any, Any]:
-    """Return what tells a report of before a reboot or an upgrade from one after it."""
-    return status.get("bootID"), status.get("agentVersion")
+def _identity(status: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return what tells a report of before a reboot, an upgrade or another configuration from one after it."""
+    return status.get("bootID"), status.get("agentVersion"), status.get("configDigest")
 
 
 def _owner(report: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ Shape of C(status), in the units that the names say (every figure is left out wh
     observedAt: RFC 3339, microseconds: when the sample was taken
     expiresAt: RFC 3339: after this the report says nothing any more (observedAt + 180 s)
     sequence: int, rises with every report, also over restarts of the reporter
-    bootID: str         agentVersion: str         view: host | cgroup
+    bootID: str         agentVersion: str         configDigest: str, of the reporter's configuration         view: host | cgroup
     runtime: {name, version, cgroupDriver: systemd|cgroupfs, ready: bool, networkReady: bool}
     cpuMillicores: {allocatable, now, avg1m, avg5m, p95}
     memoryBytes: {allocatable, now, avg1m, avg5m, p95, workingSet, swap}
@@ -31,6 +31,9 @@ API_VERSION = f"{GROUP}/{VERSION}"
 KIND = "NodeReport"
 PLURAL = "nodereports"
 PATH = f"/apis/{GROUP}/{VERSION}/{PLURAL}"
+
+CONFIG_DIGITS = 8
+"""Hexadecimal digits of C(configDigest)."""
 
 CPU_OVERLOADED = "CPUOverloaded"
 MEMORY_OVERLOADED = "MemoryOverloaded"

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from typing import Any
 
 from ..errors import NodewiseError
 from ..files import read_text
+from ..report.schema import CONFIG_DIGITS
 from ..report.settings import Settings
 from .tls import AUTHORITY, CERTIFICATE, Files, check_addresses
 
@@ -96,6 +98,11 @@ class Config:
     def to_text(self) -> str:
         """Return the file's text."""
         return json.dumps(asdict(self), indent=2, sort_keys=True) + "\n"
+
+    @property
+    def digest(self) -> str:
+        """By what a report says with which configuration it was made: the first digits of the SHA-256 of the file's text."""
+        return hashlib.sha256(self.to_text().encode()).hexdigest()[:CONFIG_DIGITS]
 
 
 def parse_config(text: str, path: str = PATH) -> Config:

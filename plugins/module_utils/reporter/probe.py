@@ -24,9 +24,10 @@ from .config import read_config
 
 # Seconds between two questions: a node may not watch.
 _PAUSE = 0.5
+_SHOWN = ("agentVersion", "configDigest", "sequence", "observedAt", "expiresAt", "pressure")
 
 
-def judge(report: Mapping[str, Any], agent_version: str, now: float) -> str:
+def judge(report: Mapping[str, Any], agent_version: str, config_digest: str, now: float) -> str:
     """Return what is wrong with a report, empty if nothing.
 
     Parameters
@@ -35,6 +36,8 @@ def judge(report: Mapping[str, Any], agent_version: str, now: float) -> str:
         The NodeReport.
     agent_version : str
         Version that it must name.
+    config_digest : str
+        Digest of the configuration that it must name.
     now : float
         Seconds since the epoch.
     """
@@ -42,6 +45,9 @@ def judge(report: Mapping[str, Any], agent_version: str, now: float) -> str:
     found = status.get("agentVersion")
     if found != agent_version:
         return f"the report is of version {found or '(none)'}, not of {agent_version}"
+    found = status.get("configDigest")
+    if found != config_digest:
+        return f"the report is of the configuration {found or '(none)'}, not of {config_digest}"
     try:
         expires = parse_time(status["expiresAt"])
     except (KeyError, ValueError):
@@ -75,10 +81,10 @@ def main(argv: list[str] | None = None) -> int:
     while True:
         report, wrong = ask(client, config.node_name)
         if report is not None:
-            wrong = judge(report, options.agent_version, time.time())
+            wrong = judge(report, options.agent_version, config.digest, time.time())
             if not wrong:
                 status = report["status"]
-                sys.stdout.write(json.dumps({name: status.get(name) for name in ("agentVersion", "sequence", "observedAt", "expiresAt", "pressure")}) + "\n")
+                sys.stdout.write(json.dumps({name: status.get(name) for name in _SHOWN}) + "\n")
                 return 0
         if time.monotonic() >= end:
             sys.stdout.write(f"{wrong}\n")

@@ -12,6 +12,7 @@ from math import floor
 
 from ..cri.client import CriClient
 from ..cri.model import RuntimeReading
+from ..cri.rates import MINIMUM_WINDOW
 from ..cri.readings import read_runtime
 from ..node.filesystems import filesystem_paths
 from ..node.model import HostReading
@@ -44,8 +45,8 @@ class SampleLoop:
     def __init__(self, shared: Shared, state: State) -> None:
         self._shared = shared
         self._state = state
-        self._settings = shared.config.settings
-        self._observer = Observer(self._settings, state.version)
+        self._config = shared.config
+        self._observer = Observer(self._config.settings, state.version, self._config.digest)
         self._socket = ""
         self._runtime: CriClient | None = None
         self._host = HostReader()
@@ -59,24 +60,25 @@ class SampleLoop:
         shared = self._shared
         shared.wait_for_recall(_PATIENCE)
         start = time.monotonic()
-        interval = self._settings.sample_seconds
         while not shared.stopping:
+            begin = time.monotonic()
             try:
                 self.sample()
             except Exception:
                 # A fault of ours: nothing is published, and if it lasts the watchdog starts the reporter anew.
                 LOG.exception("a sample failed")
-            now = time.monotonic()
-            if shared.config.settings.sample_seconds != interval:
-                start, interval = now, shared.config.settings.sample_seconds
-            shared.wait(next_due(start, now, interval) - now)
+            now, interval = time.monotonic(), self._config.settings.sample_seconds
+            if shared.wait_for_change(next_due(start, now, interval) - now, self._config):
+                # Who has changed it waits for its report; but a rate over a shorter time would say nothing.
+                start = max(time.monotonic(), begin + min(interval, MINIMUM_WINDOW))
+                shared.wait(start - time.monotonic())
 
     def sample(self) -> None:
         """Take one sample."""
         config = self._shared.config
-        if config.settings != self._settings:
-            self._settings = config.settings
-            self._observer.reconfigure(config.settings)
+        if config is not self._config:
+            self._config = config
+            self._observer.reconfigure(config.settings, config.digest)
         recalled = self._shared.restore()
         if recalled is not None:
             self._observer.restore(recalled.stored)

@@ -99,6 +99,19 @@ class Shared:
         with self._condition:
             self._condition.wait_for(lambda: self.stopping, seconds)
 
+    def wait_for_change(self, seconds: float, known: Config) -> bool:
+        """Wait some seconds, or until the reporter ends; return at once, and True, if the newest status is void.
+
+        That is so with another configuration than C(known), and with a recall that has not been returned yet.
+        """
+
+        def changed() -> bool:
+            return self.config is not known or self._recalled is not self._restored
+
+        with self._condition:
+            self._condition.wait_for(lambda: self.stopping or changed(), seconds)
+            return changed()
+
     def tell_ready(self, notifier: Notifier, status: str) -> None:
         """Tell the service manager once that the reporter is up."""
         with self._condition:

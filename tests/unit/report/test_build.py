@@ -217,8 +217,16 @@ def faults(value: Any, declared: dict[str, Any], path: str = "status") -> Iterat
         yield f"{path}: {value}"
 
 
+def test_another_configuration_is_named_from_the_next_sample_on() -> None:
+    observer = Observer(Settings(), "1", "01234567")
+    assert observe(observer, 10)["configDigest"] == "01234567"
+    observer.reconfigure(Settings(valid_seconds=240), "89abcdef")
+    status = observe(observer, 20)
+    assert (status["configDigest"], status["expiresAt"]) == ("89abcdef", "2026-11-25T12:04:20Z")
+
+
 def test_the_largest_status_fits_the_schema_and_stays_small() -> None:
-    observer = Observer(Settings(), "10.20.30")
+    observer = Observer(Settings(), "10.20.30", "01234567")
     words = RuntimeStatus("r" * 300, "v" * 300, "systemd", False, False, "w" * 300)
     disks = tuple(
         Filesystem((role,), f"/{role * 60}", number, 10**15, 9 * 10**14, 10**14, 10**10, 10**9) for number, role in enumerate(("node", "image", "container"))

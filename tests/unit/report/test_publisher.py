@@ -217,7 +217,7 @@ def test_a_restart_with_a_current_report_waits_for_the_next_regular_time(publish
     assert after.step().sequence == 2
 
 
-@pytest.mark.parametrize("change", [{"bootID": "another"}, {"agentVersion": "2"}])
+@pytest.mark.parametrize("change", [{"bootID": "another"}, {"agentVersion": "2"}, {"configDigest": "01234567"}])
 def test_after_a_reboot_or_an_upgrade_the_report_is_out_at_once(publisher: Publisher, server: Server, clock: Clock, change: dict[str, str]) -> None:
     after = new(server, clock)
     after.step()

@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from typing import Any
@@ -16,6 +17,13 @@ from ansible_collections.nodewise.cluster.plugins.module_utils.reporter.config i
 def test_a_file_that_was_written_is_read_again() -> None:
     config = Config("w1", cri_socket="unix:///run/crio/crio.sock", metrics_port=0, settings=Settings(cpu_percent=50.0))
     assert parse_config(config.to_text()) == config
+
+
+def test_the_digest_is_that_of_the_file() -> None:
+    config = Config("w1", settings=Settings(cpu_percent=50))
+    read = parse_config(config.to_text())
+    assert read.digest == config.digest == hashlib.sha256(config.to_text().encode()).hexdigest()[:8]
+    assert replace(config, log_level="debug").digest != config.digest
 
 
 def test_what_is_left_out_has_its_default() -> None:

@@ -66,12 +66,26 @@ def test_waiting_ends_with_another_configuration() -> None:
     assert not waiter.is_alive()
 
 
+def test_whoever_waits_for_a_change_is_told_of_another_configuration_and_of_a_recall() -> None:
+    shared = recalled()
+    before = shared.config
+    assert not shared.wait_for_change(0, before)
+    shared.change(replace(before, log_level="debug"))
+    assert shared.wait_for_change(3600, before)
+    assert not shared.wait_for_change(0, shared.config)
+    shared.recall(None, Allocatable())
+    assert shared.wait_for_change(3600, shared.config)
+    shared.restore()
+    assert not shared.wait_for_change(0, shared.config)
+
+
 def test_all_waiting_ends_with_the_reporter() -> None:
     shared = Shared(Config("w1"))
     waiters = [
         threading.Thread(target=shared.take, args=(3600, shared.config)),
         threading.Thread(target=shared.wait, args=(3600,)),
         threading.Thread(target=shared.wait_for_recall, args=(3600,)),
+        threading.Thread(target=shared.wait_for_change, args=(3600, shared.config)),
     ]
     for waiter in waiters:
         waiter.start()

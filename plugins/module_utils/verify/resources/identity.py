@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...api.times import parse_time
-from ..result import FAIL, OK, UNKNOWN, Result
+from ..result import FAIL, OK, UNKNOWN, WARN, Result
 from .reading import NodeReading, Tolerances, graded
 
 NODE_USER = "system:node:"
@@ -133,7 +133,7 @@ def report(reading: NodeReading, _tolerances: Tolerances) -> list[Result]:
     missing = reading.unreadable("report.age", "a fresh NodeReport", found, sources=("NodeReport",))
     if missing is not None:
         return [running, missing]
-    return [running, _age(reading), *_sequence(reading), *_boot(reading)]
+    return [running, _age(reading), *_sequence(reading), *_boot(reading), *_configuration(reading)]
 
 
 def _reporter(reading: NodeReading) -> Result:
@@ -184,6 +184,20 @@ def _boot(reading: NodeReading) -> list[Result]:
     if own is None or said is None:
         return []
     return [reading.result("report.boot", OK if own == said else FAIL, own, said, sources=("NodeReport.status.bootID", "host"), hint=_REPORTER_HINT)]
+
+
+def _configuration(reading: NodeReading) -> list[Result]:
+    """A reporter passes a wrong configuration over; a right one shows in a report some seconds after its change."""
+    said = reading.last.report.value["status"].get("configDigest")
+    if said is None:
+        return []
+    check, sources = "report.configuration", ("NodeReport.status.configDigest", "the reporter's configuration on the host")
+    own = reading.reporter_config
+    missing = reading.unreadable(check, said, own, sources=sources)
+    if missing is not None:
+        return [missing]
+    hint = "journalctl -u nodewise-reporter; verify again if it has just been changed"
+    return [reading.result(check, OK if own.value == said else WARN, own.value, said, sources=sources, hint=hint)]
 
 
 def confinement(reading: NodeReading, _tolerances: Tolerances) -> list[Result]:

@@ -30,6 +30,8 @@ from ...node.model import CpuCounter, HostReading
 from ...node.readings import HostReader
 from ...process import TimeoutExpired, run
 from ...report import schema
+from ...reporter.config import PATH as REPORTER_CONFIG
+from ...reporter.config import read_config
 from ...serving.probe import endpoint, shown_by, trust
 from ...systemd.systemctl import Systemd
 from ..api import Reading, taken, text_of
@@ -102,6 +104,7 @@ def read_node(options: Options, tolerances: Tolerances, sleep: Callable[[float],
             "system_uuid": pool.submit(_text, _SYSTEM_UUID),
             "kubepods": pool.submit(taken, host.kubepods_driver),
             "reporter": pool.submit(taken, _reporter_state),
+            "reporter_config": pool.submit(taken, lambda: read_config(REPORTER_CONFIG).digest),
         }
         runtime = _Runtime(options.cri_socket)
         review = _ask(own, "POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", _REVIEW)

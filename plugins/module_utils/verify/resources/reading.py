@@ -166,6 +166,8 @@ class NodeReading:
         When the certificate ends that the kubelet serves with, seconds since the epoch; or why its clients cannot trust it.
     reporter : Reading
         C(ActiveState) of the reporter's unit, or C(not-found).
+    reporter_config : Reading
+        Digest of the reporter's configuration on disk, as a report names it.
     foreign : Reading
         :class:`Attempt`: a NodeReport with another name, written with the node's own credentials.
     looks : sequence of Look
@@ -186,6 +188,7 @@ class NodeReading:
     kubepods: Reading = _NOT_READ
     serving: Reading = _NOT_READ
     reporter: Reading = _NOT_READ
+    reporter_config: Reading = _NOT_READ
     foreign: Reading = _NOT_READ
     reporter_required: bool = True
 

@@ -109,6 +109,7 @@ def report() -> dict[str, Any]:
             "expiresAt": stamp(160),
             "sequence": 7,
             "bootID": BOOT,
+            "configDigest": "0123abcd",
             "cpuMillicores": {"allocatable": 2000, "now": 480, "avg1m": 510},
             "memoryBytes": {"allocatable": 8092 * MIB, "now": 900 * MIB, "workingSet": 990 * MIB},
             "filesystems": [{"roles": ["node"], "capacityBytes": 20480 * MIB}, {"roles": ["image"], "capacityBytes": 10240 * MIB}],
@@ -155,6 +156,7 @@ def make_reading(*looks: Look, **changed: Any) -> NodeReading:
         Reading("systemd"),
         Reading(NOW + 300 * 86400),
         Reading("active"),
+        Reading("0123abcd"),
         Reading(Attempt(422, "is forbidden: ValidatingAdmissionPolicy 'x' denied request: another node's report")),
     )
     return replace(reading, **changed)

@@ -148,7 +148,7 @@ def test_report_age_at_its_edges(made: Made, look: MakeLook, plain: Callable[[st
     report = plain("report")
     report["status"].update(observedAt=stamp(-age), expiresAt=stamp(180 - age))
     results = identity.report(made(look(report=Reading(report)), clock=Reading(Clock(0.0, 0.01))), Tolerances())
-    assert by_name(results) == {"report.service": OK, "report.age": status, "report.boot": OK}
+    assert by_name(results) == {"report.service": OK, "report.age": status, "report.boot": OK, "report.configuration": OK}
 
 
 def test_a_frozen_report_is_told_from_a_stopped_reporter(made: Made, look: MakeLook, plain: Callable[[str], Any]) -> None:
@@ -168,6 +168,20 @@ def test_sequence_and_sample_go_on_together(made: Made, look: MakeLook, plain: C
     report["status"].update(sequence=sequence, observedAt=stamp(-20 + seconds))
     results = identity.report(made(look(), look(5, report=Reading(report))), Tolerances())
     assert the(results, "report.sequence").status == status
+
+
+@pytest.mark.parametrize(
+    ("own", "status"),
+    [(Reading("0123abcd"), OK), (Reading("00000000"), WARN), (Reading(error="/etc/nodewise/reporter.json is no JSON"), UNKNOWN)],
+)
+def test_a_report_of_another_configuration(made: Made, own: Reading, status: str) -> None:
+    assert the(identity.report(made(reporter_config=own), Tolerances()), "report.configuration").status == status
+
+
+def test_a_reporter_of_before_names_no_configuration(made: Made, look: MakeLook, plain: Callable[[str], Any]) -> None:
+    report = plain("report")
+    del report["status"]["configDigest"]
+    assert "report.configuration" not in by_name(identity.report(made(look(report=Reading(report))), Tolerances()))
 
 
 def test_a_report_of_another_boot(made: Made, look: MakeLook, plain: Callable[[str], Any]) -> None:
