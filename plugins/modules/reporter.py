@@ -24,13 +24,16 @@ extends_documentation_fragment:
 options:
   state:
     description:
+      - V(prepared) is for hosts that may join later, as standby hosts do. One that is a node, which O(kubeconfig) tells, is treated as with V(present).
+        On one that is none all is laid down as well, but the reporter does not run, and no report is waited for. Its unit is enabled and does not
+        start as long as there is no O(kubeconfig); whoever makes the host join starts it.
       - V(absent) removes unit, configuration and everything in C(/opt/nodewise/reporter).
     type: str
-    choices: [present, absent]
+    choices: [present, prepared, absent]
     default: present
   node_name:
     description:
-      - Name of the host's Node. Required with O(state=present).
+      - Name of the host's Node. Required unless O(state=absent).
     type: str
   kubeconfig:
     description:
@@ -181,6 +184,11 @@ EXAMPLES = r"""
     settings:
       cpu_percent: 80
 
+- name: Lay it down on a host that joins later
+  nodewise.cluster.reporter:
+    state: prepared
+    node_name: "{{ inventory_hostname }}"
+
 - name: Remove the reporter
   nodewise.cluster.reporter:
     state: absent
@@ -207,22 +215,22 @@ missing:
   sample: ["prometheus_client-0.26.0-py3-none-any.whl"]
 version:
   description: Version of the reporter, as its reports name it.
-  returned: with O(state=present)
+  returned: unless O(state=absent)
   type: str
   sample: 1.0.0+0a1b2c3d4e5f
 python:
   description: Version of the host's Python.
-  returned: with O(state=present)
+  returned: unless O(state=absent)
   type: str
   sample: "3.11"
 arch:
   description: The host's architecture.
-  returned: with O(state=present)
+  returned: unless O(state=absent)
   type: str
   sample: amd64
 report:
   description: What the API server has of it.
-  returned: with O(state=present), not in check mode
+  returned: where the reporter runs, not in check mode
   type: dict
   sample: {"agentVersion": "1.0.0+0a1b2c3d4e5f", "configDigest": "5d41402a", "sequence": 1, "observedAt": "2026-11-25T12:00:00.000000Z", "pressure": "none"}
 """
@@ -248,7 +256,7 @@ def main() -> None:
     """Run the module."""
     module = AnsibleModule(
         argument_spec={
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "state": {"type": "str", "choices": ["present", "prepared", "absent"], "default": "present"},
             "node_name": {"type": "str"},
             "kubeconfig": {"type": "path", "default": "/etc/kubernetes/kubelet.conf"},
             "cri_socket": {"type": "str", "default": "unix:///run/containerd/containerd.sock"},
@@ -267,7 +275,7 @@ def main() -> None:
             "cache": {"type": "path", "default": "~/.cache/nodewise"},
             "bundle": {"type": "path"},
         },
-        required_if=[("state", "present", ["node_name"])],
+        required_if=[("state", "present", ["node_name"]), ("state", "prepared", ["node_name"])],
         supports_check_mode=True,
     )
     options = module.params
@@ -280,7 +288,7 @@ def main() -> None:
             config = make_config({**{name: options[name] for name in CONFIG_OPTIONS}, "settings": settings})
             if not 1 <= options["report_timeout"] <= 600:
                 raise NodewiseError(f"report_timeout is {options['report_timeout']}.", "set it between 1 and 600")
-            request = Request(config, options["python"], options["report_timeout"])
+            request = Request(config, options["python"], options["report_timeout"], need_node=options["state"] == "present")
             outcome = ensure_present(request, options["bundle"], module.check_mode, systemd)
     except NodewiseError as error:
         module.fail_json(msg=str(error))
@@ -292,7 +300,7 @@ def main() -> None:
             # <remote_tmp>/ansible-tmp-<...>/<bundle>: Ansible does not remove what was sent when it is killed.
             sweep(f"{os.path.dirname(os.path.dirname(options['bundle']))}/ansible-tmp-*/files-*.tar")
     result = {"actions": outcome.actions, "reasons": outcome.reasons, "missing": outcome.missing, "diff": outcome.diff}
-    if options["state"] == "present":
+    if options["state"] != "absent":
         result.update(version=outcome.version, python=outcome.python, arch=outcome.arch)
         if outcome.seen is not None:
             result["report"] = outcome.seen

@@ -49,6 +49,8 @@ class Daemon:
         Given the interpreter, the version and the host's version of systemd, returns the unit's text.
     works : callable
         Given the release and its version, waits until it does its work and returns what was seen of it; raises NodewiseError if it does not.
+    runs : bool
+        Whether it runs. One that does not is laid down all the same; what keeps it from starting at boot is its unit's matter.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Daemon:
     reloads: bool
     unit_text: Callable[[str, str, int], str]
     works: Callable[[Release, str], dict[str, Any]]
+    runs: bool = True
 
 
 def unit_name(name: str) -> str:
@@ -157,13 +160,14 @@ def ensure_present(daemon: Daemon, host_python: str, bundle: str | None, check_m
         if not check_mode:
             release.build(python, code, [one.dest for one in files.files])
     plan = plan_unit(spec, systemd)
-    if build and check_mode and plan.status.running and "restart" not in plan.steps:
+    if build and check_mode and daemon.runs and plan.status.running and "restart" not in plan.steps:
         # The release is there, but damaged.
         plan.steps.append("restart")
     outcome.actions += plan.actions()
     outcome.diff += plan.diff()
     outcome.reasons = plan.reasons
-    reload = any(change.path == config_path(daemon.name) for change in plan.changes) and plan.status.running and "restart" not in plan.steps
+    stays = daemon.runs and plan.status.running and "restart" not in plan.steps
+    reload = stays and any(change.path == config_path(daemon.name) for change in plan.changes)
     if reload:
         outcome.actions.append(f"reload {unit_name(daemon.name)}")
     if not release.current() or release.others():
@@ -176,15 +180,15 @@ def ensure_present(daemon: Daemon, host_python: str, bundle: str | None, check_m
     return outcome
 
 
-def _switch(daemon: Daemon, release: Release, plan: UnitPlan, reload: bool, version: str, systemd: Systemd) -> dict[str, Any]:
-    """Carry the plan out and return what was seen of the new one; if it does not work, go back."""
+def _switch(daemon: Daemon, release: Release, plan: UnitPlan, reload: bool, version: str, systemd: Systemd) -> dict[str, Any] | None:
+    """Carry the plan out and return what was seen of the new one, if it runs; if it does not work, go back."""
     unit = unit_name(daemon.name)
     try:
         if plan.changed:
             apply_unit(plan, systemd)
         if reload:
             run(["systemctl", "reload", unit], 60)
-        return daemon.works(release, version)
+        return daemon.works(release, version) if daemon.runs else None
     except NodewiseError as error:
         logged = "" if "last log lines" in str(error) else f"\nIts last log lines:\n{systemd.journal(unit, _LOG_LINES)}"
         if not plan.status.running or not plan.changes:
@@ -246,6 +250,7 @@ def _spec(daemon: Daemon, release: Release, version: str, systemd: int) -> UnitS
             ManagedFile(unit_path(daemon.name), daemon.unit_text(release.python, version, systemd)),
             ManagedFile(config_path(daemon.name), daemon.config, restart=not daemon.reloads),
         ],
+        state="started" if daemon.runs else "stopped",
         # One that was built anew in the place of a damaged one.
         restart_paths=[release.manifest],
     )

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,11 +34,14 @@ class Request:
         The Python of the host that runs it.
     report_timeout : int
         Seconds in which the API server has to have a report of the new one.
+    need_node : bool
+        Whether the host has to be a node. If it need not, the reporter runs on it if it is one, and is only laid down if it is none.
     """
 
     config: Config
     python: str
     report_timeout: int
+    need_node: bool = True
 
 
 def ensure_present(request: Request, bundle: str | None, check_mode: bool, systemd: Systemd) -> Outcome:
@@ -57,19 +61,25 @@ def ensure_present(request: Request, bundle: str | None, check_mode: bool, syste
     Raises
     ------
     NodewiseError
-        Something is wrong with the host or the wheels (what runs goes on), or the new one does not report (the one that ran
-        before runs again, if there was one).
+        The host is no node, something is wrong with it or the wheels (what runs goes on), or the new one does not report (the one
+        that ran before runs again, if there was one).
     OSError
         A disk is full, or a path is not what it should be.
     """
+    kubeconfig = request.config.kubeconfig
+    is_node = os.path.exists(kubeconfig)
+    if request.need_node and not is_node and not check_mode:
+        raise NodewiseError(f"{kubeconfig} is not on this host, so it is no node.", "let it join first; state=prepared is for hosts that join later")
 
     def text(python: str, version: str, systemd_version: int) -> str:
-        return unit_text(python, CONFIG, version, request.report_timeout, systemd_version)
+        return unit_text(python, CONFIG, version, request.report_timeout, systemd_version, kubeconfig)
 
     def works(release: Release, version: str) -> dict[str, Any]:
         return _wait_for_report(release, version, request.report_timeout)
 
-    wanted = Daemon(NAME, ENTRIES, request.config.to_text(), reloads=True, unit_text=text, works=works)
+    # A check of a host that has yet to join predicts what comes after the join.
+    runs = is_node or request.need_node
+    wanted = Daemon(NAME, ENTRIES, request.config.to_text(), reloads=True, unit_text=text, works=works, runs=runs)
     return daemon.ensure_present(wanted, request.python, bundle, check_mode, systemd)
 
 

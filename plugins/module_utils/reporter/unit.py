@@ -11,7 +11,7 @@ NAME = "nodewise-reporter.service"
 UNIT = f"/etc/systemd/system/{NAME}"
 
 
-def unit_text(python: str, config: str, version: str, ready_seconds: int, systemd: int) -> str:
+def unit_text(python: str, config: str, version: str, ready_seconds: int, systemd: int, kubeconfig: str) -> str:
     """Return the unit file.
 
     Parameters
@@ -26,6 +26,8 @@ def unit_text(python: str, config: str, version: str, ready_seconds: int, system
         Seconds after which the daemon says that it is up even if no report has been accepted yet.
     systemd : int
         The host's version of systemd.
+    kubeconfig : str
+        The node's own; a host without it is no node, and the unit does not start there.
     """
     return f"""\
 # Managed by nodewise.cluster.
@@ -34,6 +36,8 @@ Description=Reports what this node really uses to the Kubernetes API
 Documentation=https://github.com/nodewise/cluster
 # No After=containerd or kubelet: it must speak when they are down, too.
 After=network.target
+# On a prepared host, or one that has left, there is nothing to report, whoever starts it.
+ConditionPathExists={kubeconfig.replace("%", "%%")}
 # Never give up: a node that does not report is found by its report's expiry, not by a failed unit.
 StartLimitIntervalSec=0
 

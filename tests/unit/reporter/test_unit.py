@@ -12,8 +12,8 @@ from ansible_collections.nodewise.cluster.plugins.module_utils.reporter.unit imp
 from ansible_collections.nodewise.cluster.plugins.module_utils.reporter.version import VERSION, agent_version
 
 
-def unit(systemd: int) -> str:
-    return unit_text("/opt/nodewise/reporter/d/venv/bin/python", "/etc/nodewise/reporter.json", "1.0.0+abc", 30, systemd)
+def unit(systemd: int, kubeconfig: str = "/etc/kubernetes/kubelet.conf") -> str:
+    return unit_text("/opt/nodewise/reporter/d/venv/bin/python", "/etc/nodewise/reporter.json", "1.0.0+abc", 30, systemd, kubeconfig)
 
 
 @pytest.mark.parametrize(("systemd", "delay"), [(252, "RestartSec=5s\n"), (254, "RestartMaxDelaySec=60s\n")])
@@ -25,6 +25,11 @@ def test_the_delay_of_a_restart_grows_where_systemd_knows_how(systemd: int, dela
 def test_a_start_is_given_longer_than_the_daemon_waits_for_its_first_report() -> None:
     assert "--ready-seconds 30\n" in unit(252)
     assert "TimeoutStartSec=45s\n" in unit(252)
+
+
+def test_it_starts_on_a_node_alone() -> None:
+    assert "ConditionPathExists=/etc/kubernetes/kubelet.conf\n" in unit(252).split("[Service]")[0]
+    assert "ConditionPathExists=/etc/50%%/kubelet.conf\n" in unit(252, "/etc/50%/kubelet.conf")
 
 
 def test_nothing_makes_a_folder_on_a_full_disk() -> None:
