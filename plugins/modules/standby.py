@@ -16,6 +16,8 @@ description:
   - C(join) does what role P(nodewise.cluster.kubeadm_worker#role) does, C(leave) what M(nodewise.cluster.kubeadm_reset) does, so programs, images and
     the container runtime stay. The bootstrap token comes on standard input and is in no command line, log or file that stays.
   - A join that fails, or that does not end in time, is undone on the host.
+  - Where M(nodewise.cluster.reporter) has laid the reporter down, C(join) starts it and C(leave) stops it. A reporter that does not start is told, and
+    the host has joined all the same.
   - Refuses a host whose sshd would not let the key in. Lines of others stay as they are.
 extends_documentation_fragment:
   - nodewise.cluster._attributes

@@ -10,6 +10,7 @@ the last line of standard output.
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,6 +19,7 @@ from ..errors import NodewiseError
 from ..process import TimeoutExpired, run
 from .settings import Host, Ssh
 
+LOG = logging.getLogger("nodewise.autoscaler")
 # Seconds until a host that does not answer is given up: while connecting, and (three times 5 s) afterwards.
 _CONNECT, _ALIVE = 10, 5
 _CANNOT_CONNECT = 255
@@ -80,7 +82,9 @@ class Hosts:
             "labels": dict(labels),
             "taints": [dict(taint) for taint in taints],
         }
-        self._ask("join", host, document, deadline, token)
+        flaw = str(self._ask("join", host, document, deadline, token).get("reason") or "").replace(token, "<token>")
+        if flaw:
+            LOG.warning("%s has joined, but: %s", name, " ".join(flaw.split()))
 
     def leave(self, name: str, host: Host, deadline: float) -> None:
         """Have a host be as it was prepared; its Node is not touched.

@@ -25,6 +25,7 @@ from ..kubeadm.nodes import Node
 from ..kubeadm.reset import HostReset, ResetSettings
 from ..kubeadm.run import Kubeadm
 from ..kubeadm.state import LOCK_PATH
+from ..reporter.unit import NAME as REPORTER
 from ..systemd.systemctl import Systemd
 from .request import Join
 from .settings import Settings
@@ -35,6 +36,8 @@ PREPARED, JOINED, FAILED = "prepared", "joined", "failed"
 _PROGRAMS = ("kubeadm", "kubelet", "kubectl", "crictl")
 # What kubeadm writes the token to, and removes when the kubelet has its certificate.
 _BOOTSTRAP = "/etc/kubernetes/bootstrap-kubelet.conf"
+# Seconds in which the reporter of a host that has joined has to be up; its first report takes three.
+_REPORTER_SECONDS = 15.0
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class Answer:
     state : str
         C(prepared), C(joined) or C(failed).
     reason : str
-        Why; empty where the state says it all.
+        Why, or what else is wrong; empty where the state says it all.
     """
 
     ok: bool
@@ -137,24 +140,28 @@ class StandbyHost:
             ca_cert_hashes=wanted.ca_cert_hashes,
             override=settings.join_configuration,
         )
+        overdue = f"The join did not end within {settings.join_seconds} s. Remedy: see journalctl -u kubelet on the host"
         try:
-            with _deadline(settings.join_seconds):
+            with _deadline(settings.join_seconds, overdue):
                 ensure_joined(worker, False, self._kubeadm, self._paths, self._lock_path)
                 self._enable_kubelet()
         except (NodewiseError, OSError, _OverdueError) as error:
             return self._failed(str(error).replace(wanted.token, "<token>"), undo=self.status().state != JOINED)
         self._forget()
-        return Answer(True, JOINED)
+        return Answer(True, JOINED, self._start_reporter())
 
     def leave(self) -> Answer:
         """Take the host back to prepared: all that the join made goes, while programs, images and the runtime stay."""
-        if self.status().state == PREPARED:
-            return Answer(True, PREPARED)
+        prepared = self.status().state == PREPARED
         refusal = self._not_ours()
         if refusal:
             return Answer(False, FAILED, refusal)
         try:
-            self._reset()
+            if prepared:
+                # A run of Ansible may have started it while the host left.
+                self._stop_reporter()
+            else:
+                self._reset()
         except (NodewiseError, OSError) as error:
             return self._failed(str(error), undo=False)
         left = self.status()
@@ -198,7 +205,23 @@ class StandbyHost:
         write_atomic(self._paths.at(NOTE), json.dumps({"reason": reason}) + "\n", mode=0o600)
         return Answer(False, FAILED, reason)
 
+    def _start_reporter(self) -> str:
+        """Let a node report, where site.yml has laid the reporter down; return what is wrong with it, for a node without a report is a node."""
+        try:
+            if self._systemd.status(REPORTER).load in ("not-found", "masked"):
+                return ""
+            with _deadline(_REPORTER_SECONDS, f"It is not up within {_REPORTER_SECONDS:.0f} s"):
+                self._systemd.run_until_active("start", REPORTER)
+        except (NodewiseError, OSError, _OverdueError) as error:
+            return f"The node does not report what it uses: {error}"
+        return ""
+
+    def _stop_reporter(self) -> None:
+        if self._systemd.status(REPORTER).active not in ("inactive", "failed"):
+            self._systemd.stop(REPORTER)
+
     def _reset(self) -> None:
+        self._stop_reporter()
         limits = ResetSettings(self._settings.cri_socket, self._settings.pod_cidr, purge=False)
         HostReset(limits, self._paths, self._commands, self._systemd, self._kubeadm).run(False, self._lock_path)
         self._enable_kubelet()
@@ -225,11 +248,11 @@ class _OverdueError(Exception):
 
 
 @contextlib.contextmanager
-def _deadline(seconds: float) -> Iterator[None]:
+def _deadline(seconds: float, message: str) -> Iterator[None]:
     """Raise _OverdueError in the block, which must be in the main thread, when the time is over; a child that it waits for is killed then."""
 
     def over(_signal: int, _frame: FrameType | None) -> Any:
-        raise _OverdueError(f"The join did not end within {seconds:.0f} s. Remedy: see journalctl -u kubelet on the host")
+        raise _OverdueError(message)
 
     before = signal.signal(signal.SIGALRM, over)
     signal.setitimer(signal.ITIMER_REAL, seconds)

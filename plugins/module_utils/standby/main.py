@@ -63,8 +63,8 @@ def main(environment: Mapping[str, str]) -> int:
     # sshd's own search path lacks the folders of half of the programs that are needed.
     os.environ.update(PATH=TOOL_PATH, LC_ALL="C")
     result = answer(command, sys.stdin)
-    level = syslog.LOG_INFO if result.ok else syslog.LOG_ERR
     said = " ".join(result.reason.split())
+    level = syslog.LOG_ERR if not result.ok else syslog.LOG_WARNING if said else syslog.LOG_INFO
     syslog.syslog(level, f"{command[:40]!r} for {caller}: {'ok' if result.ok else 'not ok'}, {result.state}{f': {said[:900]}' if said else ''}")
     with contextlib.suppress(OSError):  # the caller may be gone; what was done is done
         sys.stdout.write(result.to_text())

@@ -237,6 +237,12 @@ def test_a_join_gives_its_document_on_standard_input(tmp_path: Path, monkeypatch
     assert {"BatchMode=yes", "StrictHostKeyChecking=yes", "UserKnownHostsFile=/etc/nodewise/known_hosts", "IdentitiesOnly=yes"} <= set(argv)
 
 
+def test_what_is_wrong_with_a_host_that_has_joined_is_logged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    said = r'{"ok": true, "state": "joined", "reason": "no report:\nabcdef.0123456789abcdef"}'
+    join(fake_ssh(tmp_path, monkeypatch, f"echo '{said}'"))
+    assert caplog.messages == ["s1 has joined, but: no report: <token>"]
+
+
 @pytest.mark.parametrize(
     ("script", "message"),
     [

@@ -17,6 +17,7 @@ from ansible_collections.nodewise.cluster.plugins.module_utils.errors import Nod
 from ansible_collections.nodewise.cluster.plugins.module_utils.kubeadm import join as join_module
 from ansible_collections.nodewise.cluster.plugins.module_utils.kubeadm.host import HostPaths
 from ansible_collections.nodewise.cluster.plugins.module_utils.kubeadm.state import HostState, load_state, save_state
+from ansible_collections.nodewise.cluster.plugins.module_utils.reporter.unit import NAME as REPORTER
 from ansible_collections.nodewise.cluster.plugins.module_utils.standby import host as host_module
 from ansible_collections.nodewise.cluster.plugins.module_utils.standby import main
 from ansible_collections.nodewise.cluster.plugins.module_utils.standby.host import NOTE, StandbyHost
@@ -40,6 +41,8 @@ class World:
         self.api_down = ""
         self.programs = {"kubeadm", "kubelet", "kubectl", "crictl"}
         self.enabled, self.runtime = "disabled", "active"
+        self.reporter, self.reporter_load = "inactive", "loaded"
+        self.start: Callable[[], None] = lambda: None
 
     def register(self) -> None:
         Path(self.paths.kubelet_conf).parent.mkdir(exist_ok=True)
@@ -84,7 +87,22 @@ class World:
 
     # systemd
     def status(self, unit: str) -> UnitStatus:
+        if unit == REPORTER:
+            return UnitStatus(self.reporter_load, self.reporter, "", False, None, 0)
         return UnitStatus("loaded", self.runtime if unit == "containerd" else "inactive", "", False, None, 0)
+
+    def run_until_active(self, verb: str, unit: str) -> None:
+        assert (verb, unit) == ("start", REPORTER)
+        self.start()
+        # Its unit does not start before the host is a node.
+        assert Path(self.paths.kubelet_conf).exists()
+        self.calls.append("start reporter")
+        self.reporter = "active"
+
+    def stop(self, unit: str) -> None:
+        assert unit == REPORTER
+        self.calls.append("stop reporter")
+        self.reporter = "inactive"
 
     def enablement(self, _unit: str) -> str:
         return self.enabled
@@ -134,20 +152,20 @@ def test_a_second_join_changes_nothing(host: StandbyHost, world: World) -> None:
     host.join(WANTED)
     world.calls.clear()
     assert host.join(WANTED).ok
-    assert world.calls == []
+    assert world.calls == ["start reporter"]  # which changes nothing of a unit that runs
 
 
 def test_a_join_that_was_killed_is_undone_and_done_again(host: StandbyHost, world: World) -> None:
     save_state(HostState("joining", "s1", "c"), world.paths.state)
     assert host.status() == host_module.Answer(True, "failed", "a join has begun and not ended")
     assert host.join(WANTED).ok
-    assert world.calls == ["validate", "reset", "join"]
+    assert world.calls == ["validate", "reset", "join", "start reporter"]
 
 
 def test_a_join_that_was_killed_after_the_kubelet_had_registered_is_only_recorded(host: StandbyHost, world: World) -> None:
     joined(world, "joining")
     assert host.join(WANTED).ok
-    assert world.calls == []
+    assert world.calls == ["start reporter"]
     assert load_state(world.paths.state).phase == "joined"
 
 
@@ -155,7 +173,7 @@ def test_a_node_that_was_deleted_by_hand_is_joined_anew(host: StandbyHost, world
     joined(world)
     world.nodes.clear()
     assert host.join(WANTED).ok
-    assert world.calls == ["validate", "reset", "join"]
+    assert world.calls == ["validate", "reset", "join", "start reporter"]
 
 
 def test_a_membership_is_not_undone_while_the_api_server_is_away(host: StandbyHost, world: World) -> None:
@@ -225,6 +243,69 @@ def test_what_is_not_ours_is_never_undone(host: StandbyHost, world: World, path:
     assert not host.join(WANTED).ok
     assert world.calls == []
     assert Path(getattr(world.paths, path)).exists()
+
+
+def test_a_node_reports_until_it_leaves(host: StandbyHost, world: World) -> None:
+    assert host.join(WANTED) == host_module.Answer(True, "joined")
+    assert world.reporter == "active"
+    world.nodes.clear()
+    world.calls.clear()
+    assert host.leave().ok
+    # First: it must not write as the node that is about to go.
+    assert world.calls == ["stop reporter", "reset"]
+    assert world.reporter == "inactive"
+
+
+@pytest.mark.parametrize("reporter", ["active", "activating"])
+def test_a_reporter_that_others_have_started_on_a_prepared_host_is_stopped(host: StandbyHost, world: World, reporter: str) -> None:
+    world.reporter = reporter
+    assert host.leave() == host_module.Answer(True, "prepared")
+    assert world.calls == ["stop reporter"]
+
+
+def test_a_reporter_that_cannot_be_stopped_is_told(host: StandbyHost, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.join(WANTED)
+    world.calls.clear()
+
+    def refuse(_unit: str) -> None:
+        raise NodewiseError("systemctl stop failed")
+
+    monkeypatch.setattr(world, "stop", refuse)
+    answer = host.leave()
+    assert (answer.ok, answer.state, answer.reason) == (False, "failed", "systemctl stop failed")
+    assert world.calls == []
+
+
+def test_a_join_that_is_undone_leaves_no_reporter_behind(host: StandbyHost, world: World) -> None:
+    def fail() -> None:
+        raise NodewiseError("kubeadm join failed")
+
+    world.reporter, world.join_effect = "active", fail
+    assert not host.join(WANTED).ok
+    assert world.calls[-2:] == ["stop reporter", "reset"]
+
+
+@pytest.mark.parametrize("load", ["not-found", "masked"])
+def test_a_host_without_a_reporter_joins(host: StandbyHost, world: World, load: str) -> None:
+    world.reporter_load = load
+    assert host.join(WANTED) == host_module.Answer(True, "joined")
+    assert "start reporter" not in world.calls
+
+
+def test_a_reporter_that_does_not_start_is_told_and_the_host_has_joined(host: StandbyHost, world: World) -> None:
+    def fail() -> None:
+        raise NodewiseError("nodewise-reporter.service did not start")
+
+    world.start = fail
+    assert host.join(WANTED) == host_module.Answer(True, "joined", "The node does not report what it uses: nodewise-reporter.service did not start")
+    assert host.status() == host_module.Answer(True, "joined")
+
+
+def test_a_reporter_that_hangs_is_not_waited_for(host: StandbyHost, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host_module.signal, "setitimer", lambda which, seconds, real=host_module.signal.setitimer: real(which, seconds / 100))
+    world.start = lambda: time.sleep(5)
+    assert host.join(WANTED) == host_module.Answer(True, "joined", "The node does not report what it uses: It is not up within 15 s")
+    assert "reset" not in world.calls
 
 
 def test_a_host_without_its_programs_or_runtime_is_not_prepared(host: StandbyHost, world: World) -> None:
