@@ -104,6 +104,7 @@ reasons:
 """
 
 import os
+from contextlib import nullcontext
 from importlib.util import find_spec
 from typing import Any
 
@@ -111,6 +112,7 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from ..module_utils.errors import NodewiseError
 from ..module_utils.kube.kubectl import ADMIN_KUBECONFIG, Kubectl
+from ..module_utils.kubeadm.state import exclusive
 from ..module_utils.kubelet.cluster import apply_cluster, plan_cluster
 from ..module_utils.kubelet.configuration import check_configuration
 from ..module_utils.kubelet.health import Health
@@ -143,7 +145,12 @@ def main() -> None:
         module.exit_json(changed=False, differs=False, actions=[], reasons=[], configuration=options["configuration"])
     try:
         wanted = check_configuration(options["configuration"], options["kubernetes_version"])
-        result = _cluster(module, wanted) if options["scope"] == "cluster" else _node(module, wanted, paths)
+        if options["scope"] == "cluster":
+            result = _cluster(module, wanted)
+        else:
+            # Not beside a kubeadm: a standby host may be about to leave.
+            with nullcontext() if options["plan"] or module.check_mode else exclusive():
+                result = _node(module, wanted, paths)
     except NodewiseError as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
@@ -32,6 +33,7 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Stand-ins for the library: a plan of the test's choice, and a list of what was carried out."""
     carried_out: list[str] = []
     monkeypatch.setattr(kubelet_config.os.path, "exists", lambda path: True)
+    monkeypatch.setattr(kubelet_config, "exclusive", lambda: locked(carried_out))
     monkeypatch.setattr(kubelet_config, "overriding_flags", lambda *_: [])
     monkeypatch.setattr(kubelet_config, "apply_node", lambda *_: carried_out.append("apply"))
     monkeypatch.setattr(kubelet_config, "apply_cluster", lambda *_: carried_out.append("apply"))
@@ -39,20 +41,26 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return carried_out
 
 
+@contextmanager
+def locked(carried_out: list[str]) -> Iterator[None]:
+    carried_out.append("lock")
+    yield
+
+
 def plan(differs: bool, recorded: bool) -> Any:
     return SimpleNamespace(differs=differs, recorded=recorded, actions=lambda: ["something"], diff=lambda: [], reasons=[], merged={"maxPods": 5})
 
 
 CASES = [
-    # differs, recorded, plan, check mode -> changed, carried out on a node, in the cluster
-    (False, True, False, False, False, [], []),
+    # differs, recorded, plan, check mode -> changed, carried out on a node (not beside a kubeadm), in the cluster
+    (False, True, False, False, False, ["lock"], []),
     (False, True, True, True, False, [], []),
-    (True, True, False, False, True, ["apply"], ["apply"]),
+    (True, True, False, False, True, ["lock", "apply"], ["apply"]),
     (True, False, True, False, False, [], []),
     (True, True, False, True, True, [], []),
     (True, True, True, True, True, [], []),
     (False, False, True, False, True, ["record"], ["apply"]),
-    (False, False, False, False, True, ["record"], ["apply"]),
+    (False, False, False, False, True, ["lock", "record"], ["apply"]),
     (False, False, True, True, True, [], []),
 ]
 
