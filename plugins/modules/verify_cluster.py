@@ -25,6 +25,11 @@ options:
     type: list
     elements: str
     default: []
+  standby:
+    description: Names of the Nodes that may be there, since their hosts join when they are needed. One in O(scope) that is not there is not missed.
+    type: list
+    elements: str
+    default: []
   scope:
     description: Names of the Nodes that the verdict is about. Empty means all. The others are shown, but not judged.
     type: list
@@ -165,6 +170,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "nodes": {"type": "list", "elements": "str", "default": []},
+            "standby": {"type": "list", "elements": "str", "default": []},
             "scope": {"type": "list", "elements": "str", "default": []},
             "hosts": {"type": "list", "elements": "dict"},
             "active": {"type": "list", "elements": "dict"},
@@ -187,7 +193,8 @@ def main() -> None:
     )
     params = module.params
     named = ("cluster_name", "kubernetes_version", "containerd_version", "calico_version", "pod_cidr", "cgroup_driver")
-    wanted = Expected(nodes=tuple(params["nodes"]), hosts_asked=params["hosts"] is not None, **{key: params[key] for key in named})
+    nodes, standby = tuple(params["nodes"]), tuple(params["standby"])
+    wanted = Expected(nodes=nodes, standby=standby, hosts_asked=params["hosts"] is not None, **{key: params[key] for key in named})
     started = time.monotonic()
     try:
         hosts = {report["node"]: HostReport.from_dict(report) for report in params["hosts"] or []}
@@ -203,7 +210,7 @@ def main() -> None:
     while True:
         reading = read_cluster(api, ask, kubeadm_images, time.time())
         names = node_names(reading, wanted)
-        scope = params["scope"] or names
+        scope = [name for name in params["scope"] or names if name in names or name not in wanted.standby]
         checks = cluster_checks(reading, wanted, hosts, scope)
         starting = [check for check in judged(checks, scope) if check.check in TRANSIENT and check.status in (FAIL, UNKNOWN)]
         if not starting or time.monotonic() >= deadline:

@@ -62,6 +62,8 @@ class Expected:
         Names of the Nodes that must be there; empty means whichever are registered.
     hosts_asked : bool
         The hosts themselves were asked, so a node without a host's answer is unknown.
+    standby : tuple of str
+        Names of the Nodes that may be there.
     """
 
     cluster_name: str = ""
@@ -72,6 +74,7 @@ class Expected:
     cgroup_driver: str = ""
     nodes: tuple[str, ...] = ()
     hosts_asked: bool = False
+    standby: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -318,7 +321,7 @@ def node_checks(name: str, reading: ClusterReading, wanted: Expected, host: Host
 
 
 def _registered(name: str, wanted: Expected) -> Result:
-    if wanted.nodes and name not in wanted.nodes:
+    if wanted.nodes and name not in (*wanted.nodes, *wanted.standby):
         hint = "add its host to group workers, or remove the node"
         return Result("node.registered", name, WARN, "a node of the inventory", "registered, but not in the inventory", hint)
     return Result("node.registered", name, OK, "a Node object", "registered")

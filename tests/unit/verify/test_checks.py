@@ -343,6 +343,10 @@ def test_a_node_beside_the_inventory(reading: ClusterReading, wanted: Expected, 
     assert found["w2", "dns.host"].status == UNKNOWN
 
 
+def test_a_standby_host_that_has_joined_is_a_node_like_others(reading: ClusterReading, wanted: Expected, hosts: dict[str, HostReport]) -> None:
+    assert bad(reading, replace(wanted, nodes=("cp1", "w1"), standby=("w2", "s9")), hosts) == {}
+
+
 def test_a_host_that_did_not_answer(reading: ClusterReading, wanted: Expected, hosts: dict[str, HostReport]) -> None:
     del hosts["w1"]
     found = bad(reading, wanted, hosts)

@@ -111,6 +111,15 @@ def test_cluster_does_not_wait_for_what_will_not_change(run: Run, cluster: list[
     assert len(cluster) == 1
 
 
+def test_cluster_does_not_miss_a_standby_host_that_has_left(run: Run, cluster: list[ClusterReading]) -> None:
+    assert len(cluster) == 1
+    result = run(verify_cluster, nodes=["cp1", "w1"], standby=["w2", "s9"], scope=["cp1", "w1", "w2", "s9"], resources=[])
+    assert result["scope"] == ["cp1", "w1", "w2"]
+    assert {node for node, check in statuses(result) if node == "s9"} == set()
+    assert ("w2", "node.registered") not in statuses(result)
+    assert "w3" in run(verify_cluster, nodes=["cp1", "w3"], standby=["s9"], scope=["w3"])["scope"]
+
+
 def test_cluster_judges_only_the_scope(run: Run, cluster: list[ClusterReading], report: Callable[..., HostReport]) -> None:
     assert len(cluster) == 1
     made = report("w1")
