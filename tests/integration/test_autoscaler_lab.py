@@ -6,7 +6,7 @@
 A client of ours plays cluster-autoscaler: its calls in its own order every 10 s, each with its 5 s, over mutual TLS with its own certificate; it finds
 pods that are unschedulable, and before it lets a node go it taints, drains and cordons it. Where the real one is deployed, the same is asked of it.
 
-Needs the lab NODEWISE_LAB with a cluster and autoscaler_state=present, and leaves it so, but for the last test.
+Needs the lab NODEWISE_LAB with a cluster made with autoscaler_state=present, and leaves it so, but for the last test.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -40,6 +41,7 @@ GROUP, HOST, PROVIDER_ID = "standby", "s1", "nodewise://nodewise/s1"
 PKI = "/etc/nodewise/autoscaler"
 PAUSE = "registry.k8s.io/pause:3.10.2"
 BURST = "autoscaler-burst"
+REPORTER = "nodewise-reporter"
 SCAN = 10.0
 RUNS = int(os.environ.get("NODEWISE_RUNS", "2"))
 # What issue 7 asks for, as the median; scanning takes up to 10 s of it.
@@ -91,6 +93,19 @@ class Cluster:
     def pods(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self.get(f"/api/v1/namespaces/default/pods?labelSelector=app%3D{BURST}")["items"]
         return [pod for pod in found if not pod["metadata"].get("deletionTimestamp")]
+
+    def report(self) -> Any:
+        return self.get(f"/apis/nodewise.dev/v1alpha1/nodereports/{HOST}")
+
+    def is_reported(self) -> bool:
+        """Whether the host's NodeReport is that of the Node that it is now, and has not expired."""
+        report, node = self.report(), self.nodes().get(HOST)
+        if not (report and node and report.get("status")):
+            return False
+        owners = [owner["uid"] for owner in report["metadata"]["ownerReferences"]]
+        moments = [datetime.fromisoformat(report["status"][name]).timestamp() for name in ("observedAt", "expiresAt")]
+        made = datetime.fromisoformat(node["metadata"]["creationTimestamp"]).timestamp()
+        return owners == [node["metadata"]["uid"]] and made <= moments[0] <= time.time() < moments[1]
 
     def is_ready(self, name: str) -> bool:
         node = self.get(f"/api/v1/nodes/{name}")
@@ -186,6 +201,12 @@ def rested(cluster: Cluster, real: bool, request: pytest.FixtureRequest) -> Iter
     scaler.close()
 
 
+def reporter_runs() -> bool:
+    state = on(HOST, "systemctl", "is-active", REPORTER, check=False)
+    assert state in ("active", "inactive", "activating"), state
+    return state != "inactive" or bool(on(HOST, "pgrep", "-f", "nodewise.reporter.main", check=False))
+
+
 def burst(replicas: int = 2) -> None:
     """Make pods that fit on no node there is."""
     names = [node["metadata"]["name"] for node in json.loads(kubectl("get", "nodes", "-o", "json"))["items"]]
@@ -214,6 +235,8 @@ def scale_down(scaler: Autoscaler, cluster: Cluster) -> float:
     until("the group has no instance", 60, lambda: scaler.instances(GROUP) == {})
     took = time.monotonic() - begin
     assert host_state() == "prepared"
+    assert not reporter_runs()
+    until("its report is gone", 60, lambda: cluster.report() is None)
     return took
 
 
@@ -262,12 +285,53 @@ def test_pods_that_fit_nowhere_run_on_a_host_that_joins_and_the_host_leaves_when
             name: config["allocatable"][name] for name in ("cpu", "memory", "ephemeral-storage", "pods")
         }
         assert not [taint for taint in node["spec"].get("taints", []) if taint["key"].startswith("nodewise.dev/")]
+        until("it reports what it uses", 60, cluster.is_reported)
+        registered, first = (
+            datetime.fromisoformat(text) for text in (node["metadata"]["creationTimestamp"], cluster.report()["metadata"]["creationTimestamp"])
+        )
         left = scale_down(scaler, cluster)
         print(f"\nrun {run}: pending to running {totals[-1]:.1f} s ({', '.join(steps)}); from DeleteNodes to prepared {left:.1f} s")
+        print(f"run {run}: from the Node to its first report {(first - registered).total_seconds():.0f} s")
     print(f"median of {RUNS}: {statistics.median(totals):.1f} s; calls took at most {max(max(times) for times in scaler.seconds.values()) * 1000:.0f} ms")
     assert statistics.median(totals) <= TARGET
     # No node but the host has come, gone or been replaced.
     assert {name: node["metadata"]["uid"] for name, node in cluster.nodes().items()} == before
+
+
+def test_a_reporter_that_does_not_start_is_told_and_does_not_keep_the_host_from_joining(scaler: Autoscaler, cluster: Cluster) -> None:
+    folder = f"/run/systemd/system/{REPORTER}.service.d"
+    on(HOST, "sh", "-c", f"mkdir -p {folder} && cat > {folder}/broken.conf", stdin="[Service]\nExecStart=\nExecStart=/bin/false\n")
+    try:
+        on(HOST, "systemctl", "daemon-reload")
+        scaler.increase(GROUP, 1)
+        until("the instance runs", 120, lambda: scaler.instances(GROUP).get(PROVIDER_ID) == (RUNNING, ""))
+        assert cluster.report() is None
+        for host, unit in (("cp1", "--unit=nodewise-autoscaler"), (HOST, "--identifier=nodewise-standby")):
+            assert f"The node does not report what it uses: {REPORTER}.service did not start" in on(host, "journalctl", unit, "--since=-2min", "--no-pager")
+        scaler.delete(GROUP, PROVIDER_ID)
+        until("the host has left", 120, lambda: scaler.instances(GROUP) == {} and host_state() == "prepared", 1)
+        assert not reporter_runs()
+    finally:
+        on(HOST, "rm", "-r", folder)
+        on(HOST, "systemctl", "daemon-reload")
+
+
+def test_a_host_that_has_joined_is_configured_and_verified_as_a_worker_is(scaler: Autoscaler, cluster: Cluster, tmp_path: Path) -> None:
+    scaler.increase(GROUP, 1)
+    until("the instance runs", 120, lambda: scaler.instances(GROUP).get(PROVIDER_ID) == (RUNNING, ""))
+    until("it reports what it uses", 60, cluster.is_reported)
+    site = ["ansible-playbook", "playbooks/site.yml", f"--limit={HOST}", "--skip-tags=verify", "-e", '{"kubelet_max_pods": 107}']
+    assert changed(ansible(*site, "--check"))[HOST] > 0
+    assert cluster.get(f"/api/v1/nodes/{HOST}/proxy/configz")["kubeletconfig"]["maxPods"] == 110
+    assert changed(ansible(*site))[HOST] > 0
+    assert cluster.get(f"/api/v1/nodes/{HOST}/proxy/configz")["kubeletconfig"]["maxPods"] == 107
+    assert changed(ansible(*site)) == {HOST: 0}
+    kept = tmp_path / "verify.json"
+    ansible("ansible-playbook", "playbooks/verify.yml", f"--limit={HOST}", "-e", f"verify_json={kept}")
+    found = json.loads(kept.read_text())
+    assert (found["verdict"], found["scope"]) == ("pass", [HOST])
+    checks = {check["check"] for check in found["checks"] if check["node"] == HOST and check["status"] == "ok"}
+    assert checks >= {"node.registered", "kubelet.healthy", "resources.report.age"}
 
 
 def test_a_provider_that_is_killed_in_the_middle_of_a_join_loses_nothing(scaler: Autoscaler, cluster: Cluster) -> None:
