@@ -60,7 +60,7 @@ class Bar:
     used, requested : float or None
         Percent of allocatable; None is unknown, and then there is no picture of it.
     percent, whole : str
-        C(used) in words, and what it is a share of.
+        C(used) in words, and what it is a share of; empty if that is unknown.
     amounts : sequence of str
         What is used, if that is known, and what is requested, in words.
     note : str
@@ -240,13 +240,14 @@ def age_text(seconds: float) -> str:
 
 
 def amount_text(resource: str, value: int | None) -> str:
-    """Return an amount with its unit; millicores as cores."""
+    """Return an amount with its unit; millicores as cores. What is there but rounds to nothing is not 0."""
     if value is None:
         return UNKNOWN_TEXT
     if resource == CPU:
         # Hundredths say nothing of hundreds.
         value = round(value, -3) if value >= 100_000 else value
-        return f"{cores(value)}{_SPACE}{'core' if value == 1000 else 'cores'}"
+        number = cores(value)
+        return f"{f'<{_SPACE}0.01' if value > 0 and number == '0' else number}{_SPACE}{'core' if value == 1000 else 'cores'}"
     return re.sub(r"([KMGTPE]i)?$", rf"{_SPACE}\1B", size(value), count=1)
 
 
@@ -307,7 +308,7 @@ def _drawn(label: str, resource: str, used: int | None, requested: int | None, w
         used_share,
         requested_share,
         "Unknown" if used_share is None else percent_text(used_share),
-        f"of {amount_text(resource, whole)}",
+        "" if whole is None else f"of {amount_text(resource, whole)}",
         words,
         note,
         stale,
@@ -386,7 +387,8 @@ def _total(label: str, resource: str, rows: Sequence[Mapping[str, Any]] | None) 
     counted_rows = known or rows or ()
     used = sum(row["used"][resource]["value"] for row in known) if known else None
     note = "" if complete or rows is None else f"known of {len(known)} of {counted(len(rows), 'node')}; the others are left out"
-    return _drawn(label, resource, used, _sum(amount(row["requested"], resource) for row in counted_rows), _whole(counted_rows, resource), note)
+    requested = _sum(amount(row["requested"], resource) for row in counted_rows) if counted_rows else None
+    return _drawn(label, resource, used, requested, _whole(counted_rows, resource), note)
 
 
 def _whole(rows: Sequence[Mapping[str, Any]], resource: str) -> int | None:

@@ -59,6 +59,7 @@ a{color:inherit;text-underline-offset:2px}
 a:focus-visible,input:focus-visible,summary:focus-visible{outline:2px solid var(--used);outline-offset:2px}
 .m{color:var(--muted)}
 .s{font-size:.8125rem;line-height:1.4}
+td>span.s,th>span.s{display:inline-block}
 .facts{display:grid;grid-template-columns:repeat(6,1fr);gap:12px;margin:20px 0 0}
 .facts>div{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:12px 14px;min-width:0;grid-column:span 2}
 .facts dt{font-size:.8125rem;color:var(--muted)}
@@ -124,7 +125,7 @@ header,main,footer{padding-left:16px;padding-right:16px}
 header{padding-top:20px}
 .facts>div{grid-column:span 6}
 .facts>.k{grid-column:span 2;padding:10px}
-.facts .k .n{font-size:1rem}
+.facts .k .n{font-size:.9375rem}
 .todo>li{grid-template-columns:1fr;gap:2px}
 table,tbody,tr,td,tbody th{display:block;width:auto!important}
 thead{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}

@@ -79,7 +79,7 @@ TEMPLATE = """\
 {% endfor %}
 </ul>
 {% else %}
-<p>Nothing: every node is ready and reports, none is under pressure, no quota is nearly used up
+<p>Nothing: {% if page.nodes %}every node is ready and reports, none is under pressure, {% endif %}no quota is nearly used up
 {%- if page.verification %}, and the last verification found nothing wrong{% endif %}.</p>
 {% endif %}
 </section>
@@ -87,6 +87,8 @@ TEMPLATE = """\
 <h2 id="nodes">Nodes</h2>
 {% if page.nodes is none %}
 <p>{{ word('unknown') }} The nodes could not be read.</p>
+{% elif not page.nodes %}
+<p>There are none.</p>
 {% else %}
 <p class="m">Worst first. A whole bar is what pods may have (allocatable).</p>
 <ul class="key s m" aria-label="How to read the bars">
@@ -118,6 +120,9 @@ TEMPLATE = """\
 </section>
 <section aria-labelledby="namespaces">
 <h2 id="namespaces">Namespaces and quotas</h2>
+{% if not page.namespaces %}
+<p>{{ word('unknown') }} No namespace could be read.</p>
+{% else %}
 <p class="m">Those nearest to the end of a quota first.</p>
 <table class="spaces" role="table" aria-labelledby="namespaces">
 <thead role="rowgroup"><tr role="row"><th role="columnheader" scope="col">Namespace</th><th role="columnheader" scope="col" class="num">Pods</th>
@@ -137,6 +142,7 @@ TEMPLATE = """\
 {% endfor %}
 </tbody>
 </table>
+{% endif %}
 </section>
 <section aria-labelledby="verification">
 <h2 id="verification">Last verification</h2>

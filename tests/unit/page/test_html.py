@@ -167,3 +167,13 @@ def test_the_filter_refuses_what_it_cannot_show(made_up: Any, change: dict[str, 
     with pytest.raises(AnsibleFilterError) as caught:
         filtered(resources, **{"health": health, "cluster_name": "shop", "made_at": "2026-11-25T18:40:12Z", **change})
     assert message in str(caught.value)
+
+
+def test_what_is_empty_is_said(made_up: Any) -> None:
+    none = html(made_up.resources([]), made_up.health())
+    assert "There are none." in none and "every node is ready" not in none
+    assert "No namespace could be read." in none
+    Parsed(none)
+    unread = html(made_up.resources(None, made_up.namespace("a")), {"nodes": None, "errors": {"nodes": "HTTP 403"}})
+    assert "The nodes could not be read." in unread and "No namespace" not in unread
+    Parsed(unread)

@@ -137,6 +137,11 @@ def test_totals_of_no_known_node_are_unknown(made_up: Any) -> None:
     assert [row.used for row in made.totals] == [None, None, None]
 
 
+def test_of_nodes_that_cannot_be_read_nothing_is_zero(made_up: Any) -> None:
+    made = page(made_up.resources(None, errors={"nodes": "HTTP 403"}), {"nodes": None, "errors": {"nodes": "HTTP 403"}})
+    assert [(row.used, row.requested, row.whole, *row.amounts) for row in made.totals] == [(None, None, "", "unknown requested")] * 3
+
+
 def test_unreadable_kinds_are_unknown_and_named(made_up: Any) -> None:
     data = made_up.resources(None, errors={"nodes": "HTTP 403: no"})
     data["totals"] = {"pods": None, "namespaces": None, "unscheduled_pods": None}
@@ -249,6 +254,8 @@ def test_age_text(seconds: float, text: str) -> None:
 def test_amount_text() -> None:
     texts = [("cpu", 1000), ("cpu", 150), ("cpu", 7_792_123), ("memory", 412), ("memory", 2**30), ("memory", None)]
     assert [amount_text(*item).replace("\u00a0", " ") for item in texts] == ["1 core", "0.15 cores", "7792 cores", "412 B", "1.0 GiB", "unknown"]
+    little = [amount_text("cpu", millicores).replace("\u00a0", " ") for millicores in (0, 4, 6)]
+    assert little == ["0 cores", "< 0.01 cores", "0.01 cores"]
 
 
 def test_percent_text_calls_little_little_and_nothing_nothing() -> None:
