@@ -21,6 +21,8 @@ description:
   - This module has an action plugin, which obtains and sends the wheels.
 extends_documentation_fragment:
   - nodewise.cluster._attributes
+  - nodewise.cluster._wheels
+  - nodewise.cluster._wheels.daemon
 options:
   state:
     description:
@@ -71,12 +73,6 @@ options:
       - Port for them at both addresses; V(0) serves none.
     type: int
     default: 10270
-  log_level:
-    description:
-      - What is written to the journal.
-    type: str
-    choices: [debug, info, warning, error]
-    default: info
   settings:
     description:
       - When a report is written and when a condition is true. What is left out has the reporter's own default.
@@ -139,40 +135,12 @@ options:
         description:
           - A condition clears when all has been well for this long.
         type: float
-  python:
-    description:
-      - The host's Python that runs it, CPython 3.11 to 3.13.
-    type: path
-    default: /usr/bin/python3
   report_timeout:
     description:
       - Seconds in which the API server has to have a report of the new reporter, or of the new configuration; else what was there before is put back.
       - A configuration that changes alone is taken over without a restart, and its first report comes within 5 seconds.
     type: int
     default: 30
-  wheel_folder:
-    description:
-      - Folder on the control machine that holds the wheels; used by the action plugin.
-    type: path
-  mirror:
-    description:
-      - Folder on the control machine, or HTTP address, of a mirror with C(wheels/) and C(SHA256SUMS). Used unless O(wheel_folder) is given.
-    type: str
-    default: ""
-  index_url:
-    description:
-      - Python package index, used if neither a folder nor a mirror is given. Empty is the one that the control machine's pip is configured for.
-    type: str
-    default: ""
-  cache:
-    description:
-      - Folder on the control machine in which wheels are kept.
-    type: path
-    default: ~/.cache/nodewise
-  bundle:
-    description:
-      - Where on the host the wheels lie that were sent. Set by the action plugin.
-    type: path
 author:
   - Nodewise authors (@nodewise)
 """
@@ -235,12 +203,12 @@ report:
   sample: {"agentVersion": "1.0.0+0a1b2c3d4e5f", "configDigest": "5d41402a", "sequence": 1, "observedAt": "2026-11-25T12:00:00.000000Z", "pressure": "none"}
 """
 
-import os
 from dataclasses import fields
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.artifacts.host import sweep
+from ..module_utils.artifacts.arguments import DAEMON
+from ..module_utils.artifacts.host import drop_bundle
 from ..module_utils.errors import NodewiseError
 from ..module_utils.report.settings import Settings
 from ..module_utils.reporter.config import make_config
@@ -256,6 +224,7 @@ def main() -> None:
     """Run the module."""
     module = AnsibleModule(
         argument_spec={
+            **DAEMON,
             "state": {"type": "str", "choices": ["present", "prepared", "absent"], "default": "present"},
             "node_name": {"type": "str"},
             "kubeconfig": {"type": "path", "default": "/etc/kubernetes/kubelet.conf"},
@@ -265,15 +234,8 @@ def main() -> None:
             "metrics_address": {"type": "str", "default": "127.0.0.1"},
             "metrics_tls_address": {"type": "str", "default": ""},
             "metrics_port": {"type": "int", "default": 10270},
-            "log_level": {"type": "str", "choices": ["debug", "info", "warning", "error"], "default": "info"},
             "settings": {"type": "dict", "default": {}, "options": {name: {"type": kind} for name, kind in SETTINGS.items()}},
-            "python": {"type": "path", "default": "/usr/bin/python3"},
             "report_timeout": {"type": "int", "default": 30},
-            "wheel_folder": {"type": "path"},
-            "mirror": {"type": "str", "default": ""},
-            "index_url": {"type": "str", "default": ""},
-            "cache": {"type": "path", "default": "~/.cache/nodewise"},
-            "bundle": {"type": "path"},
         },
         required_if=[("state", "present", ["node_name"]), ("state", "prepared", ["node_name"])],
         supports_check_mode=True,
@@ -295,10 +257,7 @@ def main() -> None:
     except OSError as error:
         module.fail_json(msg=f"The reporter's files cannot be changed: {error}. Remedy: free some space on the host, or mend that path.")
     finally:
-        if options["bundle"] and os.path.exists(options["bundle"]):
-            os.unlink(options["bundle"])
-            # <remote_tmp>/ansible-tmp-<...>/<bundle>: Ansible does not remove what was sent when it is killed.
-            sweep(f"{os.path.dirname(os.path.dirname(options['bundle']))}/ansible-tmp-*/files-*.tar")
+        drop_bundle(options["bundle"])
     result = {"actions": outcome.actions, "reasons": outcome.reasons, "missing": outcome.missing, "diff": outcome.diff}
     if options["state"] != "absent":
         result.update(version=outcome.version, python=outcome.python, arch=outcome.arch)
