@@ -28,7 +28,7 @@ def test_a_start_is_given_longer_than_the_daemon_waits_for_its_first_report() ->
 
 
 def test_it_starts_on_a_node_alone() -> None:
-    assert "ConditionPathExists=/etc/kubernetes/kubelet.conf\n" in unit(252).split("[Service]")[0]
+    assert "ConditionPathExists=/etc/kubernetes/kubelet.conf\n" in unit(252).partition("[Service]")[0]
     assert "ConditionPathExists=/etc/50%%/kubelet.conf\n" in unit(252, "/etc/50%/kubelet.conf")
 
 
