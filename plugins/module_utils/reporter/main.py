@@ -90,10 +90,12 @@ class Reporter:
             thread.start()
         while True:
             received = signal.sigtimedwait(_SIGNALS, _TICK)
-            if received is not None and received.si_signo != signal.SIGHUP:
-                return self._end(signal.Signals(received.si_signo).name)
+            # 0: it was interrupted by a signal of none of these, as when the process was stopped and goes on, and its time is over.
+            number = received.si_signo if received is not None else 0
+            if number in (signal.SIGTERM, signal.SIGINT):
+                return self._end(signal.Signals(number).name)
             stamp = _stamp(self._path)
-            if received is not None or stamp != self._stamp:
+            if number == signal.SIGHUP or stamp != self._stamp:
                 self._stamp = stamp
                 self._reload()
             if self._state.samples > self._samples:
