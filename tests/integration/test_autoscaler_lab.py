@@ -309,7 +309,7 @@ def test_a_reporter_that_does_not_start_is_told_and_does_not_keep_the_host_from_
         for host, unit in (("cp1", "--unit=nodewise-autoscaler"), (HOST, "--identifier=nodewise-standby")):
             assert f"The node does not report what it uses: {REPORTER}.service did not start" in on(host, "journalctl", unit, "--since=-2min", "--no-pager")
         scaler.delete(GROUP, PROVIDER_ID)
-        until("the host has left", 120, lambda: scaler.instances(GROUP) == {} and host_state() == "prepared", 1)
+        until("the host has left", 120, lambda: scaler.instances(GROUP) == {} and host_state() == "prepared", pause=1)
         assert not reporter_runs()
     finally:
         on(HOST, "rm", "-r", folder)
