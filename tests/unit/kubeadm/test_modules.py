@@ -234,13 +234,13 @@ def test_every_module_can_be_checked_and_shows_differences(module: ModuleType) -
 @pytest.mark.parametrize("role", ["kubeadm_control_plane", "kubeadm_worker"])
 def test_a_role_hands_every_variable_on(collection_root: Path, role: str) -> None:
     folder = collection_root / "roles" / role
-    used = "".join((folder / part / "main.yml").read_text() for part in ("tasks", "vars") if (folder / part).exists())
+    used = "".join(path.read_text() for part in ("tasks", "vars") for path in (folder / part).glob("*.yml"))
     variables = yaml.safe_load((folder / "defaults/main.yml").read_text())
     assert [name for name in variables if name not in used] == []
 
 
 def test_the_role_hides_the_token_and_always_removes_it(collection_root: Path) -> None:
-    (block,) = yaml.safe_load((collection_root / "roles/kubeadm_worker/tasks/main.yml").read_text())
+    (block,) = yaml.safe_load((collection_root / "roles/kubeadm_worker/tasks/join.yml").read_text())
     (made,) = [task for task in block["block"] if "nodewise.cluster.kubeadm_token" in task]
     (removed,) = block["always"]
     assert made["no_log"] is True
