@@ -25,6 +25,8 @@ UNIT = "nodewise-reporter"
 KUBECTL = "kubectl --kubeconfig=/etc/kubernetes/admin.conf"
 PAUSE = "registry.k8s.io/pause:3.10.2"
 STARTS = 5
+# As Prometheus does; the first time loads what renders metrics.
+SCRAPE = "python3 -c \"import urllib.request as u; u.urlopen('http://127.0.0.1:10270/metrics').read()\""
 
 
 def sh(host: str, script: str, stdin: str | None = None) -> str:
@@ -105,7 +107,10 @@ def main() -> None:
         elapsed = time.monotonic() - begin
         own = (cpu_seconds(node, reporter) - used) / elapsed * 1000
         with_reporter = (cpu_seconds(node, containerd) - caused) / elapsed * 1000
-        resident, peak = memory_mib(node, reporter, "VmRSS"), memory_mib(node, reporter, "VmHWM")
+        resident = memory_mib(node, reporter, "VmRSS")
+        for _turn in range(5):
+            sh(node, SCRAPE)
+        scraped, peak = memory_mib(node, reporter, "VmRSS"), memory_mib(node, reporter, "VmHWM")
         sh(node, f"systemctl stop {UNIT}")
         try:
             begin, caused = time.monotonic(), cpu_seconds(node, containerd)
@@ -116,6 +121,7 @@ def main() -> None:
     print(f"{'figure':42}{'measured':>12}{'target':>10}")
     for name, value, target in (
         (f"resident memory after {options.seconds:.0f} s, MiB", resident, "<= 50"),
+        ("the same once metrics were scraped, MiB", scraped, "<= 50"),
         ("resident memory, peak, MiB", peak, ""),
         ("CPU, millicores", own, "<= 5"),
         ("CPU of containerd with the reporter, mc", with_reporter, ""),

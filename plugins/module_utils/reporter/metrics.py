@@ -97,7 +97,7 @@ def _cores(millicores: float | None) -> float | None:
 
 
 class _Exposition:
-    """The metrics as text. What renders them is imported when they are first asked for: it takes 3 MiB, and most nodes are never asked."""
+    """The metrics as text. What renders them is imported when they are first asked for: it takes a MiB, and many nodes are never asked."""
 
     def __init__(self, collector: Any) -> None:
         self._collector = collector

@@ -59,7 +59,7 @@ MemoryMax=128M
 CPUQuota=25%
 TasksMax=64
 OOMScoreAdjust=-900
-# One arena for all threads, and what is large goes back to the kernel at once: 2 MiB less, and no slower at a sample each 10 s.
+# One arena for all threads, and what is large goes back to the kernel at once: 1 MiB less (benchmarks/reporter).
 Environment=MALLOC_ARENA_MAX=1 MALLOC_MMAP_THRESHOLD_=65536
 
 # It reads the kubelet's certificate (mode 0600) and speaks to the runtime's socket (0660), both of root's, and needs nothing
