@@ -3,7 +3,8 @@
 
 usage: run.py [--workers N ...] [--keep]
 
-Every measurement starts from new hosts of the same image with all artifacts cached. Neither way includes verification.
+Every measurement starts from new hosts of the same image with all artifacts cached. Neither way includes verification. The first run of
+site.yml is also told without the roles whose work the floor script does not do; that is what is held against the floor.
 Prints one row for each number of nodes, tasks per host, and the ten slowest tasks; exits with 1 if a target is missed.
 """
 
@@ -26,6 +27,8 @@ ROOT = HERE.parent.parent
 LAB = "bench"
 WORK = ROOT / ".lab" / "bench-work"
 FLOOR_RATIO = 1.5
+BEYOND = ("admission", "autoscaler", "guard", "metrics_server", "monitoring", "node_labels", "policies", "reporter")
+"""Roles whose work the floor script does not do: its cluster has containerd, kubeadm's parts, Calico and CoreDNS."""
 NOOP_SECONDS = 15.0
 
 
@@ -39,6 +42,7 @@ def playbook(name: str, *args: str, inventory: list[Path]) -> tuple[float, str]:
         "PATH": f"{ROOT}/.venv/bin:{os.environ['PATH']}",
         "ANSIBLE_NOCOLOR": "1",
         "ANSIBLE_CALLBACKS_ENABLED": "ansible.posix.profile_tasks",
+        "PROFILE_TASKS_TASK_OUTPUT_LIMIT": "all",
     }
     started = time.monotonic()
     done = subprocess.run(command, cwd=ROOT, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
@@ -126,6 +130,13 @@ def slowest(output: str) -> str:
     return "\n".join(tail.splitlines()[1:11])
 
 
+def beyond(output: str) -> float:
+    """Return the seconds of the tasks whose work the floor script does not do, as ansible.posix.profile_tasks printed them."""
+    tail = output[output.rfind("=====") :]
+    tasks = re.findall(r"^nodewise\.cluster\.(\w+) : .* ([0-9.]+)s$", tail, re.MULTILINE)
+    return sum(float(seconds) for role, seconds in tasks if role in BEYOND)
+
+
 def changed(output: str) -> int:
     """Return how many changes the recap counts."""
     return sum(int(found) for found in re.findall(r"changed=(\d+)", tasks_per_host(output)))
@@ -152,18 +163,19 @@ def main() -> int:
         fresh_hosts(inventory)
         site_seconds, site_output = playbook("playbooks/site.yml", *limit, inventory=inventory)
         again_seconds, again_output = playbook("playbooks/site.yml", *limit, inventory=inventory)
-        rows.append((len(names), floor_seconds, site_seconds, again_seconds, changed(again_output)))
+        same = site_seconds - beyond(site_output)
+        rows.append((len(names), floor_seconds, same, same / floor_seconds, site_seconds, again_seconds, changed(again_output)))
         print(f"site.yml, {len(names)} nodes\n{tasks_per_host(site_output)}\nslowest tasks\n{slowest(site_output)}")
         print(f"site.yml again\n{tasks_per_host(again_output)}\nslowest tasks\n{slowest(again_output)}\n", flush=True)
-        if site_seconds > FLOOR_RATIO * floor_seconds:
-            missed.append(f"{len(names)} nodes: site.yml took {site_seconds / floor_seconds:.2f} of the floor, the target is {FLOOR_RATIO}")  # noqa: E501
+        if same > FLOOR_RATIO * floor_seconds:
+            missed.append(f"{len(names)} nodes: for the same work site.yml took {same / floor_seconds:.2f} of the floor, the target is {FLOOR_RATIO}")
         if changed(again_output) or (workers == 2 and again_seconds > NOOP_SECONDS):
             missed.append(
                 f"{len(names)} nodes: the second run changed {changed(again_output)} and took {again_seconds:.1f} s, the target is 0 and {NOOP_SECONDS}"
             )
-    print("nodes  floor s  site.yml s  ratio  again s  changed")
-    for nodes, floor_seconds, site_seconds, again_seconds, changes in rows:
-        print(f"{nodes:5}  {floor_seconds:7.1f}  {site_seconds:10.1f}  {site_seconds / floor_seconds:5.2f}  {again_seconds:7.1f}  {changes:7}")
+    print("nodes  floor s  same work s  ratio  whole site.yml s  again s  changed")
+    for nodes, floor_seconds, same, ratio, site_seconds, again_seconds, changes in rows:
+        print(f"{nodes:5}  {floor_seconds:7.1f}  {same:11.1f}  {ratio:5.2f}  {site_seconds:16.1f}  {again_seconds:7.1f}  {changes:7}")
     if not options.keep:
         playbook("playbooks/lab_down.yml", inventory=inventory_for(max(options.workers)))
     print("\n".join(missed))
