@@ -9,17 +9,13 @@ import os
 from typing import Any
 
 from ..kube.kubectl import Kubectl
+from ..kube.objects import describe, remove_objects
 from ..report.manifests import CRD_NAME, cluster_objects
 
 
 def wanted() -> list[dict[str, Any]]:
     """Return the objects; without the namespace of the collection, in which the reporter has nothing."""
     return [one for one in cluster_objects() if one["kind"] != "Namespace"]
-
-
-def describe(one: dict[str, Any]) -> str:
-    """Return kind and name of an object."""
-    return f"{one['kind']} {one['metadata']['name']}"
 
 
 def ensure_present(kubectl: Kubectl, kubeconfig: str, timeout: int, check_mode: bool) -> str:
@@ -61,12 +57,4 @@ def ensure_absent(kubectl: Kubectl, kubeconfig: str, check_mode: bool) -> list[s
     if not os.path.exists(kubeconfig):
         # After a reset there is no cluster any more.
         return []
-    removed = []
-    for one in reversed(wanted()):
-        kind, name = one["kind"].lower(), one["metadata"]["name"]
-        if kubectl.get(kind, name) is None:
-            continue
-        removed.append(describe(one))
-        if not check_mode:
-            kubectl.run(["delete", kind, name, "--ignore-not-found", "--wait=true"])
-    return removed
+    return remove_objects(kubectl, wanted(), check_mode)
