@@ -47,6 +47,10 @@ options:
     default: info
   bundle:
     description:
-      - Where on the host the wheels lie that were sent. Set by the action plugin.
+      - Where on the host lies what was sent. Set by the action plugin.
     type: path
+  code:
+    description:
+      - Digest of the daemon's own code. Set by the action plugin, which sends that code where it is missing.
+    type: str
 """

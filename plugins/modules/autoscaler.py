@@ -160,7 +160,7 @@ reasons:
   elements: str
   sample: ["/etc/nodewise/autoscaler.json changes"]
 missing:
-  description: Wheels that the host lacked. They were sent, or in check mode would be.
+  description: Wheels, and the file with its own code, that the host lacked. They were sent, or in check mode would be.
   returned: success
   type: list
   elements: str
@@ -192,6 +192,7 @@ from ..module_utils.controller.install import ensure_present
 from ..module_utils.errors import NodewiseError
 from ..module_utils.kube.arguments import KUBECTL
 from ..module_utils.kube.kubectl import Kubectl
+from ..module_utils.reporter.daemon import Delivery
 from ..module_utils.systemd.systemctl import Systemd
 
 GIVEN = (
@@ -244,7 +245,7 @@ def main() -> None:
             if not 1 <= options["timeout"] <= 600:
                 raise NodewiseError(f"timeout is {options['timeout']}.", "set it between 1 and 600")
             whole = wanted(config, options["objects"], options["python"], options["timeout"])
-            outcome = ensure_present(whole, kubectl, options["bundle"], module.check_mode, systemd)
+            outcome = ensure_present(whole, kubectl, Delivery(options["code"], options["bundle"]), module.check_mode, systemd)
     except NodewiseError as error:
         module.fail_json(msg=str(error))
     except OSError as error:

@@ -176,7 +176,7 @@ reasons:
   elements: str
   sample: ["/etc/systemd/system/nodewise-reporter.service changes"]
 missing:
-  description: Wheels that the host lacked. They were sent, or in check mode would be.
+  description: Wheels, and the file with its own code, that the host lacked. They were sent, or in check mode would be.
   returned: success
   type: list
   elements: str
@@ -212,6 +212,7 @@ from ..module_utils.artifacts.host import drop_bundle
 from ..module_utils.errors import NodewiseError
 from ..module_utils.report.settings import Settings
 from ..module_utils.reporter.config import make_config
+from ..module_utils.reporter.daemon import Delivery
 from ..module_utils.reporter.install import Request, ensure_absent, ensure_present
 from ..module_utils.systemd.systemctl import Systemd
 
@@ -251,7 +252,7 @@ def main() -> None:
             if not 1 <= options["report_timeout"] <= 600:
                 raise NodewiseError(f"report_timeout is {options['report_timeout']}.", "set it between 1 and 600")
             request = Request(config, options["python"], options["report_timeout"], need_node=options["state"] == "present")
-            outcome = ensure_present(request, options["bundle"], module.check_mode, systemd)
+            outcome = ensure_present(request, Delivery(options["code"], options["bundle"]), module.check_mode, systemd)
     except NodewiseError as error:
         module.fail_json(msg=str(error))
     except OSError as error:

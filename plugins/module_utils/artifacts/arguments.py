@@ -18,6 +18,7 @@ WHEELS: dict[str, dict[str, Any]] = {
 DAEMON: dict[str, dict[str, Any]] = {
     **WHEELS,
     "bundle": {"type": "path"},
+    "code": {"type": "str"},
     "python": {"type": "path", "default": "/usr/bin/python3"},
     "log_level": {"type": "str", "choices": ["debug", "info", "warning", "error"], "default": "info"},
 }

@@ -15,7 +15,6 @@ from ..report.manifests import NAMESPACE
 from ..reporter.account import Account
 from ..reporter.daemon import Outcome
 from ..systemd.systemctl import Systemd
-from . import main
 from .book import NAME
 from .manifests import cluster_objects
 from .settings import Config
@@ -23,13 +22,12 @@ from .unit import STATE, unit_text
 
 KUBECONFIG = "/etc/nodewise/autoscaler.conf"
 _ACCOUNT = Account(NAME, "autoscaler", KUBECONFIG, f"/var/lib/{STATE}")
-_ENTRY = f"autoscaler.{main.__name__.rpartition('.')[2]}"
 
 
 def wanted(config: Config, with_objects: bool, python: str, timeout: int) -> install.Wanted:
     """Return the provider as it shall be: with its objects, which one host applies, and its own credentials."""
     own = replace(config, kubeconfig=KUBECONFIG, token_file=_ACCOUNT.token)
-    return install.Wanted(_ACCOUNT, _ENTRY, cluster_objects(config.groups) if with_objects else (), own, unit_text, python, timeout)
+    return install.Wanted(_ACCOUNT, cluster_objects(config.groups) if with_objects else (), own, unit_text, python, timeout)
 
 
 def ensure_absent(kubectl: Kubectl, with_objects: bool, check_mode: bool, systemd: Systemd) -> Outcome:

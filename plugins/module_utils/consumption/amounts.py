@@ -9,12 +9,11 @@ add up many times faster than fractions, and a cluster's tens of thousands of po
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from ..kube.quantity import parse_quantity
+from ..kube.quantity import parse_nanos
 
 Amounts = dict[str, int]
 """Resource name (C(cpu), C(memory), C(nvidia.com/gpu)) to amount in units of 1n."""
@@ -28,16 +27,7 @@ _NANO = 10**9
 _MILLI = 10**6
 
 
-@lru_cache(maxsize=8192)
-def nanos(text: str) -> int:
-    """Return a quantity in units of 1n, rounded up.
-
-    Raises
-    ------
-    ValueError
-        The text is not a quantity.
-    """
-    return math.ceil(parse_quantity(text) * _NANO)
+nanos = lru_cache(maxsize=8192)(parse_nanos)
 
 
 def amounts(resources: Mapping[str, Any] | None) -> Amounts:

@@ -16,7 +16,7 @@ from ..kube.objects import ensure_objects
 from ..report.manifests import namespace
 from ..reporter import daemon
 from ..reporter.account import Account, ensure_credentials, wait_for_health
-from ..reporter.daemon import Daemon, Outcome
+from ..reporter.daemon import Daemon, Delivery, Outcome
 from ..systemd.systemctl import Systemd
 from ..systemd.unit import ManagedFile, apply_changes, file_changes
 
@@ -29,8 +29,6 @@ class Wanted:
     ----------
     account : Account
         Its identity.
-    entry : str
-        Module of the package that it consists of, with all that it imports.
     objects : sequence of dict
         What it needs in the cluster; empty if another host applies that.
     config : Any
@@ -44,7 +42,6 @@ class Wanted:
     """
 
     account: Account
-    entry: str
     objects: Sequence[dict[str, Any]]
     config: Any
     unit_text: Callable[[str, str, int, int], str]
@@ -52,7 +49,7 @@ class Wanted:
     timeout: int
 
 
-def ensure_present(wanted: Wanted, kubectl: Kubectl, bundle: str | None, check_mode: bool, systemd: Systemd) -> Outcome:
+def ensure_present(wanted: Wanted, kubectl: Kubectl, delivery: Delivery, check_mode: bool, systemd: Systemd) -> Outcome:
     """Install, upgrade or configure a daemon, and see that it watches.
 
     Parameters
@@ -61,8 +58,8 @@ def ensure_present(wanted: Wanted, kubectl: Kubectl, bundle: str | None, check_m
         What is wanted.
     kubectl : Kubectl
         With admin rights.
-    bundle : str, optional
-        The wheels that were sent.
+    delivery : Delivery
+        What the control machine has.
     check_mode : bool
         Change nothing.
     systemd : Systemd
@@ -90,13 +87,12 @@ def ensure_present(wanted: Wanted, kubectl: Kubectl, bundle: str | None, check_m
     path = daemon.config_path(account.daemon)
     installed = Daemon(
         account.daemon,
-        [wanted.entry],
         config.to_text(),
         reloads=False,
         unit_text=lambda python, _version, systemd_version: wanted.unit_text(python, path, wanted.timeout, systemd_version),
         works=lambda _release, _version: wait_for_health(account.daemon, config.metrics_address, config.metrics_port, wanted.timeout),
     )
-    outcome = daemon.ensure_present(installed, wanted.python, bundle, check_mode, systemd)
+    outcome = daemon.ensure_present(installed, wanted.python, delivery, check_mode, systemd)
     outcome.actions[:0] = before.actions
     outcome.diff[:0] = before.diff
     return outcome

@@ -14,7 +14,7 @@ from ..reporter import account
 from ..reporter.account import Account
 from ..reporter.daemon import Outcome
 from ..systemd.systemctl import Systemd
-from . import cluster, main
+from . import cluster
 from .config import Config
 from .manifests import NAME, cluster_objects
 from .unit import STATE, unit_text
@@ -22,13 +22,12 @@ from .unit import STATE, unit_text
 # With DynamicUser=, systemd keeps the folder here.
 STATE_FOLDER = f"/var/lib/private/{STATE}"
 _ACCOUNT = Account(NAME, "guard", "/etc/nodewise/guard.conf", STATE_FOLDER)
-_ENTRY = f"guard.{main.__name__.rpartition('.')[2]}"
 
 
 def wanted(config: Config, with_objects: bool, python: str, timeout: int) -> install.Wanted:
     """Return the guard as it shall be: with its objects, which one host applies, and its own credentials."""
     own = replace(config, kubeconfig=_ACCOUNT.kubeconfig, token_file=_ACCOUNT.token)
-    return install.Wanted(_ACCOUNT, _ENTRY, cluster_objects() if with_objects else (), own, unit_text, python, timeout)
+    return install.Wanted(_ACCOUNT, cluster_objects() if with_objects else (), own, unit_text, python, timeout)
 
 
 def ensure_absent(kubectl: Kubectl, with_objects: bool, check_mode: bool, systemd: Systemd) -> Outcome:

@@ -17,22 +17,16 @@ from typing import Any
 from ..api.times import format_time
 from ..cri.model import Container, ContainerKey, Counter, RuntimeReading
 from ..cri.rates import cpu_rates
-from ..kube.quantity import parse_quantity
+from ..kube.quantity import parse_nanos
 from ..node.model import CpuCounter, Filesystem, HostReading
 from . import schema
-from .conditions import FALSE, TRUE, Condition, disk_signal, runtime_signal, share_signal
+from .conditions import Condition, disk_signal, runtime_signal, share_signal
+from .schema import CONSUMER_LENGTH, FALSE, FILESYSTEMS, MOUNTPOINT_LENGTH, NAME_LENGTH, TOP, TRUE
 from .settings import Settings
 from .windows import Window
 
 MINUTE = 60.0
 FIVE_MINUTES = 300.0
-TOP = 5
-CONSUMER_LENGTH = 50
-"""Characters of a consumer's name at most; a longer one is cut in the middle."""
-FILESYSTEMS = 6
-MOUNTPOINT_LENGTH = 128
-NAME_LENGTH = 64
-"""Most of what a report takes; the schema refuses more, and one odd value must not cost the whole report."""
 
 _STATES = ("created", "running", "exited", "unknown")
 _SHORT = {schema.CPU_OVERLOADED: "cpu", schema.MEMORY_OVERLOADED: "memory", schema.DISK_NEARLY_FULL: "disk", schema.RUNTIME_UNHEALTHY: "runtime"}
@@ -58,13 +52,13 @@ class Allocatable:
         """Return that of a Node object; what is missing, not understood or not above zero is None."""
         amounts = (node.get("status") or {}).get("allocatable") or {}
 
-        def amount(name: str, factor: int) -> int | None:
+        def amount(name: str, unit: int) -> int | None:
             try:
-                return int(parse_quantity(str(amounts[name])) * factor) or None
+                return parse_nanos(str(amounts[name])) // unit or None
             except (KeyError, ValueError):
                 return None
 
-        return cls(amount("cpu", 1000), amount("memory", 1))
+        return cls(amount("cpu", 10**6), amount("memory", 10**9))
 
 
 class Observer:

@@ -14,11 +14,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..api.times import format_time, parse_time
+from .schema import FALSE, MESSAGE_LENGTH, TRUE, UNKNOWN
 from .settings import Settings
-
-TRUE = "True"
-FALSE = "False"
-UNKNOWN = "Unknown"
 
 BAD = "bad"
 GOOD = "good"
@@ -26,9 +23,6 @@ BETWEEN = "between"
 """Neither bad enough to set a condition nor good enough to clear it."""
 
 _NORMAL = "Normal"
-
-MESSAGE_LENGTH = 160
-"""Characters of a condition's message at most."""
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from . import schema
-from .build import CONSUMER_LENGTH, FILESYSTEMS, MOUNTPOINT_LENGTH, NAME_LENGTH, TOP
-from .conditions import FALSE, MESSAGE_LENGTH, TRUE, UNKNOWN
+from .schema import CONSUMER_LENGTH, FALSE, FILESYSTEMS, MESSAGE_LENGTH, MOUNTPOINT_LENGTH, NAME_LENGTH, TOP, TRUE, UNKNOWN
 
 NAMESPACE = "nodewise-system"
 NAME = "nodewise-reporter"

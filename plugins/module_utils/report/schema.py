@@ -34,6 +34,20 @@ PATH = f"/apis/{GROUP}/{VERSION}/{PLURAL}"
 
 CONFIG_DIGITS = 8
 """Hexadecimal digits of C(configDigest)."""
+TOP = 5
+"""Consumers of each kind at most."""
+CONSUMER_LENGTH = 50
+"""Characters of a consumer's name at most; a longer one is cut in the middle."""
+FILESYSTEMS = 6
+MOUNTPOINT_LENGTH = 128
+NAME_LENGTH = 64
+MESSAGE_LENGTH = 160
+"""Most of what a report takes; the API server refuses more, and one odd value must not cost the whole report."""
+
+TRUE = "True"
+FALSE = "False"
+UNKNOWN = "Unknown"
+"""A condition's status."""
 
 CPU_OVERLOADED = "CPUOverloaded"
 MEMORY_OVERLOADED = "MemoryOverloaded"

@@ -10,6 +10,7 @@ its release; so the unit's file alone says which release runs, and putting that 
 from __future__ import annotations
 
 import glob
+import json
 import os
 import re
 import shutil
@@ -21,11 +22,13 @@ from typing import Any
 from ..artifacts.host import Files, HostFile
 from ..artifacts.wheels import Wheel, locked
 from ..errors import NodewiseError
+from ..files import read_text
 from ..process import Done, TimeoutExpired
 from ..process import run as run_process
 from ..systemd.systemctl import Systemd
 from ..systemd.unit import ManagedFile, UnitPlan, UnitSpec, apply_changes, apply_unit, file_changes, plan_unit
-from .release import Release, ask_python, code_files, release_digest
+from .code import ENTRIES, filename
+from .release import Release, ask_python, release_digest
 from .version import agent_version
 
 _LOG_LINES = 15
@@ -39,8 +42,6 @@ class Daemon:
     ----------
     name : str
         Its name, C(reporter): it gives unit, folder and configuration their names.
-    entries : sequence of str
-        Modules of the package that it consists of, with all that they import; the first has a function C(import_all).
     config : str
         Text of its configuration.
     reloads : bool
@@ -54,12 +55,27 @@ class Daemon:
     """
 
     name: str
-    entries: Sequence[str]
     config: str
     reloads: bool
     unit_text: Callable[[str, str, int], str]
     works: Callable[[Release, str], dict[str, Any]]
     runs: bool = True
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What the control machine has for a daemon.
+
+    Parameters
+    ----------
+    code : str
+        Digest of its own code, see C(code.digest).
+    bundle : str, optional
+        Where what was missing lies, if it was sent.
+    """
+
+    code: str
+    bundle: str | None = None
 
 
 def unit_name(name: str) -> str:
@@ -93,7 +109,7 @@ class Outcome:
     diff : list of dict
         The differences in the form that Ansible shows.
     missing : list of str
-        File names of wheels that must be sent first; nothing was done then.
+        Names of the wheels, and of the file with its own code, that must be sent first; nothing was done then.
     reasons : list of str
         Why it was restarted.
     version, python, arch : str
@@ -112,7 +128,7 @@ class Outcome:
     seen: dict[str, Any] | None = None
 
 
-def ensure_present(daemon: Daemon, host_python: str, bundle: str | None, check_mode: bool, systemd: Systemd) -> Outcome:
+def ensure_present(daemon: Daemon, host_python: str, delivery: Delivery, check_mode: bool, systemd: Systemd) -> Outcome:
     """Install, upgrade or configure a daemon, and see that it works.
 
     Parameters
@@ -121,8 +137,8 @@ def ensure_present(daemon: Daemon, host_python: str, bundle: str | None, check_m
         What is wanted.
     host_python : str
         The Python of the host that runs it.
-    bundle : str, optional
-        The wheels that were sent.
+    delivery : Delivery
+        What the control machine has.
     check_mode : bool
         Change nothing.
     systemd : Systemd
@@ -139,18 +155,17 @@ def ensure_present(daemon: Daemon, host_python: str, bundle: str | None, check_m
     python = ask_python(host_python)
     wheels = locked(python.version, python.arch)
     root = root_path(daemon.name)
-    code = code_files(entries=daemon.entries)
-    release = Release(release_digest(code, wheels, python), root, daemon.entries)
+    release = Release(release_digest(delivery.code, wheels, python), root, ENTRIES[daemon.name])
     outcome = Outcome(version=agent_version(release.digest), python=python.version, arch=python.arch)
     spec = _spec(daemon, release, outcome.version, _systemd_version())
     build = not release.whole()
     if build:
-        # Of what was taken down half-way nothing but whole wheels is used again.
-        files = _wheel_files(wheels, root)
+        # Of what was taken down half-way nothing but whole files are used again.
+        files = _files(wheels, delivery.code, root)
         missing = files.missing()
         outcome.missing = [os.path.basename(one.dest) for one in missing]
-        if missing and bundle and not check_mode:
-            files.install(missing, bundle)
+        if missing and delivery.bundle and not check_mode:
+            files.install(missing, delivery.bundle)
             files.save()
             outcome.missing = []
         outcome.actions.append(f"build {release.path}")
@@ -158,7 +173,8 @@ def ensure_present(daemon: Daemon, host_python: str, bundle: str | None, check_m
         if outcome.missing and not check_mode:
             return outcome
         if not check_mode:
-            release.build(python, code, [one.dest for one in files.files])
+            *unpacked, code = (one.dest for one in files.files)
+            release.build(python, json.loads(read_text(code) or ""), unpacked)
     plan = plan_unit(spec, systemd)
     if build and check_mode and daemon.runs and plan.status.running and "restart" not in plan.steps:
         # The release is there, but damaged.
@@ -176,7 +192,7 @@ def ensure_present(daemon: Daemon, host_python: str, bundle: str | None, check_m
         outcome.seen = _switch(daemon, release, plan, reload, outcome.version, systemd)
         if not release.current() or release.others():
             release.make_current()
-            _remove_other_wheels(wheels, root)
+            _remove_other_files(wheels, delivery.code, root)
     return outcome
 
 
@@ -256,16 +272,20 @@ def _spec(daemon: Daemon, release: Release, version: str, systemd: int) -> UnitS
     )
 
 
-def _wheel_files(wheels: Sequence[Wheel], root: str) -> Files:
+def _files(wheels: Sequence[Wheel], code: str, root: str) -> Files:
+    """Return what a release is built of, its own code last."""
     folder = os.path.join(root, "wheels")
+    named = [*((wheel.filename, wheel.sha256) for wheel in wheels), (filename(code), code)]
     # Their digest says all of their size.
-    return Files([HostFile(os.path.join(folder, wheel.filename), wheel.sha256, 0, 0o644) for wheel in wheels], os.path.join(folder, "stamps.json"))
+    return Files([HostFile(os.path.join(folder, name), sha256, 0, 0o644) for name, sha256 in named], os.path.join(folder, "stamps.json"))
 
 
-def _remove_other_wheels(wheels: Sequence[Wheel], root: str) -> None:
-    for path in glob.glob(os.path.join(root, "wheels", "*.whl")):
-        if os.path.basename(path) not in {wheel.filename for wheel in wheels}:
-            os.unlink(path)
+def _remove_other_files(wheels: Sequence[Wheel], code: str, root: str) -> None:
+    stay = {one.dest for one in _files(wheels, code, root).files}
+    for pattern in ("*.whl", filename("*")):
+        for path in glob.glob(os.path.join(root, "wheels", pattern)):
+            if path not in stay:
+                os.unlink(path)
 
 
 def _systemd_version() -> int:

@@ -15,8 +15,8 @@ from ..systemd.systemctl import Systemd
 from . import daemon
 from .config import PATH as CONFIG
 from .config import Config
-from .daemon import Daemon, Outcome, run
-from .release import ENTRIES, Release
+from .daemon import Daemon, Delivery, Outcome, run
+from .release import Release
 from .unit import unit_text
 
 NAME = "reporter"
@@ -44,15 +44,15 @@ class Request:
     need_node: bool = True
 
 
-def ensure_present(request: Request, bundle: str | None, check_mode: bool, systemd: Systemd) -> Outcome:
+def ensure_present(request: Request, delivery: Delivery, check_mode: bool, systemd: Systemd) -> Outcome:
     """Install, upgrade or configure the reporter, and see that it reports.
 
     Parameters
     ----------
     request : Request
         What is wanted.
-    bundle : str, optional
-        The wheels that were sent.
+    delivery : Delivery
+        What the control machine has.
     check_mode : bool
         Change nothing.
     systemd : Systemd
@@ -79,8 +79,8 @@ def ensure_present(request: Request, bundle: str | None, check_mode: bool, syste
 
     # A check of a host that has yet to join predicts what comes after the join.
     runs = is_node or request.need_node
-    wanted = Daemon(NAME, ENTRIES, request.config.to_text(), reloads=True, unit_text=text, works=works, runs=runs)
-    return daemon.ensure_present(wanted, request.python, bundle, check_mode, systemd)
+    wanted = Daemon(NAME, request.config.to_text(), reloads=True, unit_text=text, works=works, runs=runs)
+    return daemon.ensure_present(wanted, request.python, delivery, check_mode, systemd)
 
 
 def ensure_absent(check_mode: bool, systemd: Systemd) -> Outcome:

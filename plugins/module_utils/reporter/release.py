@@ -8,31 +8,25 @@ A release is made beside its place and renamed, so what bears the name is whole.
 
 from __future__ import annotations
 
-import ast
 import hashlib
-import importlib.util
 import json
 import os
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..artifacts.wheels import MACHINES, Wheel
 from ..errors import NodewiseError
 from ..files import read_text, sha256_file, write_atomic
 from ..process import run
-from . import main, probe
+from .code import ENTRIES, PACKAGE
 
 ROOT = "/opt/nodewise/reporter"
-PACKAGE = "nodewise"
 # Part of the digest: to be raised when build() lays out the same code and wheels in another way.
 LAYOUT = "1"
 _MANIFEST = "manifest.json"
-_BASE = main.__name__.rsplit(".", 2)[0]
-# By importing them the installer module carries them, and all that they import, to the host.
-ENTRIES = tuple(entry.__name__.removeprefix(f"{_BASE}.") for entry in (main, probe))
 
 
 @dataclass(frozen=True)
@@ -79,60 +73,9 @@ def ask_python(program: str) -> Python:
     return Python(path, version, MACHINES.get(machine, machine))
 
 
-def loaded_source(name: str) -> tuple[str, bool] | None:
-    """Return the text of one of our own modules and whether it is a package, wherever it was loaded from; None if there is none.
-
-    The loader is asked, because the installer module's code lies in a zip archive on a host.
-
-    Parameters
-    ----------
-    name : str
-        Name below C(module_utils), C(reporter.main).
-    """
-    try:
-        spec = importlib.util.find_spec(f"{_BASE}.{name}")
-    except ModuleNotFoundError:
-        # A name inside a module, not a module.
-        return None
-    get_source = getattr(spec.loader, "get_source", None) if spec else None
-    if spec is None or get_source is None:
-        return None
-    source = get_source(spec.name) or ""
-    # Ansible's own loader, on the control machine, returns bytes.
-    return source.decode() if isinstance(source, bytes) else source, spec.submodule_search_locations is not None
-
-
-def code_files(source_of: Callable[[str], tuple[str, bool] | None] = loaded_source, entries: Sequence[str] = ENTRIES) -> dict[str, str]:
-    """Return the files of the package that runs the daemon: its entry points and all that they import, C({"reporter/main.py": text}).
-
-    Imports inside functions count; imports of other packages do not.
-    """
-    files = {"__init__.py": ""}
-    waiting, seen = list(entries), set[str]()
-    while waiting:
-        name = waiting.pop()
-        if name in seen:
-            continue
-        seen.add(name)
-        found = source_of(name)
-        if found is None:
-            continue
-        text, is_package = found
-        files[name.replace(".", "/") + ("/__init__.py" if is_package else ".py")] = text
-        parts = name.split(".")
-        waiting += [".".join(parts[:count]) for count in range(1, len(parts))]
-        package = parts if is_package else parts[:-1]
-        for node in ast.walk(ast.parse(text)):
-            if isinstance(node, ast.ImportFrom) and node.level:
-                target = [*package[: len(package) - node.level + 1], *(node.module or "").split(".")]
-                prefix = ".".join(part for part in target if part)
-                waiting += [prefix, *(f"{prefix}.{alias.name}".lstrip(".") for alias in node.names)]
-    return files
-
-
-def release_digest(code: Mapping[str, str], wheels: Sequence[Wheel], python: Python) -> str:
-    """Return the name of the release of some code, wheels and a Python."""
-    content = [LAYOUT, python.program, python.version, python.arch, sorted(code.items()), sorted((wheel.filename, wheel.sha256) for wheel in wheels)]
+def release_digest(code: str, wheels: Sequence[Wheel], python: Python) -> str:
+    """Return the name of the release of some code, by its digest, wheels and a Python."""
+    content = [LAYOUT, python.program, python.version, python.arch, code, sorted((wheel.filename, wheel.sha256) for wheel in wheels)]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
 
 
@@ -149,7 +92,7 @@ class Release:
         Modules of the package that must work; the first has a function C(import_all).
     """
 
-    def __init__(self, digest: str, root: str = ROOT, entries: Sequence[str] = ENTRIES) -> None:
+    def __init__(self, digest: str, root: str = ROOT, entries: Sequence[str] = ENTRIES["reporter"]) -> None:
         self.digest = digest
         self.root = root
         self.entries = entries

@@ -14,7 +14,8 @@ from typing import Any
 from ..errors import NodewiseError
 from ..files import read_text
 from ..process import TimeoutExpired, run
-from ..reporter.release import PACKAGE, Release, ask_python, code_files, release_digest
+from ..reporter.code import PACKAGE, code_files, digest
+from ..reporter.release import Release, ask_python, release_digest
 from ..systemd.unit import ManagedFile, apply_changes, file_changes
 from . import authorized_keys, main
 from .capacity import read_capacity
@@ -86,8 +87,8 @@ def ensure_present(request: Request, check_mode: bool) -> Outcome:
     python = ask_python(request.python)
     if tuple(map(int, python.version.split("."))) < (3, 11):
         raise NodewiseError(f"{request.python} is Python {python.version}; the standby command takes 3.11.", "name another one in autoscaler_python")
-    code = code_files(entries=_ENTRIES)
-    release = Release(release_digest(code, [], python), ROOT, _ENTRIES)
+    code = code_files(_ENTRIES)
+    release = Release(release_digest(digest(code), [], python), ROOT, _ENTRIES)
     if not release.whole():
         outcome.actions.append(f"build {release.path}")
         outcome.diff.append({"before_header": ROOT, "after_header": ROOT, "before": "", "after": f"{release.digest}\n"})

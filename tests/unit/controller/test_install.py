@@ -13,7 +13,7 @@ from ansible_collections.nodewise.cluster.plugins.module_utils.controller import
 from ansible_collections.nodewise.cluster.plugins.module_utils.guard import install as guard
 from ansible_collections.nodewise.cluster.plugins.module_utils.guard.config import Config
 from ansible_collections.nodewise.cluster.plugins.module_utils.reporter.account import Account
-from ansible_collections.nodewise.cluster.plugins.module_utils.reporter.daemon import Daemon, Outcome
+from ansible_collections.nodewise.cluster.plugins.module_utils.reporter.daemon import Daemon, Delivery, Outcome
 
 
 class Kubectl:
@@ -38,7 +38,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> list[Daemon]:
 @pytest.mark.parametrize("with_objects", [True, False])
 def test_before_there_is_a_cluster_all_is_predicted(installed: list[Daemon], with_objects: bool) -> None:
     wanted = guard.wanted(Config("cp1"), with_objects, "/usr/bin/python3", 30)
-    outcome = install.ensure_present(wanted, Kubectl(), None, True, None)  # type: ignore[arg-type]
+    outcome = install.ensure_present(wanted, Kubectl(), Delivery("c0de"), True, None)  # type: ignore[arg-type]
     token = "/var/lib/private/nodewise-guard/token"
     applied = ["apply the guard's objects"] if with_objects else []
     assert outcome.actions == [*applied, "write /etc/nodewise/guard.conf", f"write {token}", "start"]

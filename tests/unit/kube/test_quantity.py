@@ -6,7 +6,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 import pytest
-from ansible_collections.nodewise.cluster.plugins.module_utils.kube.quantity import canonical_quantity, format_quantity, parse_quantity
+from ansible_collections.nodewise.cluster.plugins.module_utils.kube.quantity import canonical_quantity, format_quantity, parse_nanos, parse_quantity
 
 VALUES = [
     ("0", Fraction(0)),
@@ -43,6 +43,11 @@ VALUES = [
 @pytest.mark.parametrize(("text", "value"), VALUES)
 def test_a_quantity_has_its_exact_value(text: str, value: Fraction) -> None:
     assert parse_quantity(text) == value
+    assert parse_nanos(text) == value * 10**9
+
+
+def test_less_than_1n_is_rounded_up() -> None:
+    assert [parse_nanos(text) for text in ("0.1n", "1.9n", "-0.1n", "1e-10")] == [1, 2, 0, 1]
 
 
 @pytest.mark.parametrize(

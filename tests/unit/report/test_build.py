@@ -14,8 +14,9 @@ import pytest
 from ansible_collections.nodewise.cluster.plugins.module_utils.cri.model import Container, ContainerKey, Counter, RuntimeReading, RuntimeStatus
 from ansible_collections.nodewise.cluster.plugins.module_utils.node.model import HOST, CpuCounter, Filesystem, HostReading, Memory, Pressure
 from ansible_collections.nodewise.cluster.plugins.module_utils.report import schema
-from ansible_collections.nodewise.cluster.plugins.module_utils.report.build import CONSUMER_LENGTH, Allocatable, Observer, true_conditions
+from ansible_collections.nodewise.cluster.plugins.module_utils.report.build import Allocatable, Observer, true_conditions
 from ansible_collections.nodewise.cluster.plugins.module_utils.report.manifests import custom_resource_definition
+from ansible_collections.nodewise.cluster.plugins.module_utils.report.schema import CONSUMER_LENGTH
 from ansible_collections.nodewise.cluster.plugins.module_utils.report.settings import Settings
 
 GIB = 2**30

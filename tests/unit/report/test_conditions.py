@@ -10,17 +10,14 @@ from ansible_collections.nodewise.cluster.plugins.module_utils.api.times import 
 from ansible_collections.nodewise.cluster.plugins.module_utils.report.conditions import (
     BAD,
     BETWEEN,
-    FALSE,
     GOOD,
-    MESSAGE_LENGTH,
-    TRUE,
-    UNKNOWN,
     Condition,
     Signal,
     disk_signal,
     runtime_signal,
     share_signal,
 )
+from ansible_collections.nodewise.cluster.plugins.module_utils.report.schema import FALSE, MESSAGE_LENGTH, TRUE, UNKNOWN
 from ansible_collections.nodewise.cluster.plugins.module_utils.report.settings import Settings
 
 SETTINGS = Settings()

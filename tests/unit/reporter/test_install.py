@@ -13,6 +13,7 @@ import pytest
 from ansible_collections.nodewise.cluster.plugins.module_utils.errors import NodewiseError
 from ansible_collections.nodewise.cluster.plugins.module_utils.reporter import daemon, install
 from ansible_collections.nodewise.cluster.plugins.module_utils.reporter.config import Config
+from ansible_collections.nodewise.cluster.plugins.module_utils.reporter.daemon import Delivery
 from ansible_collections.nodewise.cluster.plugins.module_utils.reporter.install import Request
 from ansible_collections.nodewise.cluster.plugins.module_utils.systemd.systemctl import UnitStatus
 
@@ -38,7 +39,7 @@ class Host:
     def ensure(self, need_node: bool, check_mode: bool = False, **config: Any) -> list[str]:
         """Return what was done, without paths."""
         fake: Any = self
-        outcome = install.ensure_present(self.request(need_node, **config), None, check_mode, fake)
+        outcome = install.ensure_present(self.request(need_node, **config), Delivery("c0de"), check_mode, fake)
         # Where it runs its report was waited for.
         assert (outcome.seen is not None) == (self.active == "active" and not check_mode)
         return [action.replace(f"{self.root}/", "") for action in outcome.actions]

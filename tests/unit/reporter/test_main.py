@@ -6,11 +6,14 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from ansible_collections.nodewise.cluster.plugins.module_utils.reporter import main
+from ansible_collections.nodewise.cluster.plugins.module_utils.reporter.code import ENTRIES, code_files
 from ansible_collections.nodewise.cluster.plugins.module_utils.reporter.config import Config
 from ansible_collections.nodewise.cluster.plugins.module_utils.reporter.notify import Notifier
 
@@ -50,3 +53,15 @@ def test_a_wait_that_was_interrupted_is_neither_an_end_nor_a_reload(tmp_path: Pa
     assert main.Reporter(str(path), "1", 3600, notifier).run() == 0
     assert notifier.told == ["RELOADING", "READY", "STOPPING"]
     assert next(received, "all were taken") == "all were taken"
+
+
+def test_it_loads_nothing_large_that_it_never_uses(tmp_path: Path) -> None:
+    """Every node pays for it: asyncio's half of grpc is a MiB, fractions with decimal most of another."""
+    for name, text in code_files(ENTRIES["reporter"]).items():
+        path = tmp_path / "nodewise" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    script = "import sys; sys.path.insert(0, sys.argv[1]); import nodewise.reporter.main as main; main.import_all(); print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-I", "-c", script, str(tmp_path)], capture_output=True, text=True, check=True).stdout.split()
+    assert {"grpc", "nodewise.report.build", "prometheus_client.exposition"} <= set(loaded)
+    assert not {"fractions", "decimal", "grpc.aio._channel", "kubernetes"} & set(loaded)
