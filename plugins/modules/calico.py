@@ -169,6 +169,8 @@ unsettled:
   sample: ["daemonset/calico-node: 3 of 3 updated, 2 of 3 available"]
 """
 
+from concurrent.futures import ThreadPoolExecutor
+
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.calico.arguments import ARGUMENTS, REQUIRED_IF
@@ -202,11 +204,13 @@ def _present(module: AnsibleModule) -> None:
     if missing:
         module.exit_json(changed=True, actions=[f"install Calico {settings.version} (not compared: this host has no {', '.join(missing)} yet)"])
     installer = Installer(settings, Paths(manifest=options["manifest"]), Kubectl(), Calicoctl())
-    changes = installer.compare(options["nodes_without_cni"])
+    with ThreadPoolExecutor() as pool:
+        now = pool.submit(unsettled, Kubectl())
+        changes = installer.compare(options["nodes_without_cni"])
     if not module.check_mode:
         installer.apply(changes)
     # After a change it takes time, which is that of state=ready.
-    settled = {} if changes.changed else {"unsettled": unsettled(Kubectl())}
+    settled = {} if changes.changed else {"unsettled": now.result()}
     module.exit_json(changed=changes.changed, actions=changes.actions(), diff=changes.diff(), **settled)
 
 

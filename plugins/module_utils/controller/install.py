@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from ..kube.kubectl import Kubectl
 from ..kube.objects import ensure_objects
 from ..report.manifests import namespace
 from ..reporter import daemon
-from ..reporter.account import Account, ensure_credentials, wait_for_health
+from ..reporter.account import Account, ensure_credentials, look, wait_for_health
 from ..reporter.daemon import Daemon, Delivery, Outcome
 from ..systemd.systemctl import Systemd
 from ..systemd.unit import ManagedFile, apply_changes, file_changes
@@ -79,11 +80,13 @@ def ensure_present(wanted: Wanted, kubectl: Kubectl, delivery: Delivery, check_m
         # A cluster that is not there yet.
         before.actions += [applied] * bool(wanted.objects) + [f"write {account.kubeconfig}", f"write {account.token}"]
     else:
-        difference = ensure_objects(kubectl, namespace(), wanted.objects, check_mode) if wanted.objects else ""
+        with ThreadPoolExecutor() as pool:
+            found = pool.submit(look, account, kubectl)
+            difference = ensure_objects(kubectl, namespace(), wanted.objects, check_mode) if wanted.objects else ""
         if difference:
             before.actions.append(applied)
             before.diff.append({"before_header": "cluster", "after_header": "cluster", "before": "", "after": difference})
-        ensure_credentials(account, config.identity, kubectl, check_mode, before)
+        ensure_credentials(account, found.result(), config.identity, kubectl, check_mode, before)
     path = daemon.config_path(account.daemon)
     installed = Daemon(
         account.daemon,

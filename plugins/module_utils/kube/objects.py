@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from .kubectl import Kubectl, as_list
@@ -35,16 +36,22 @@ def ensure_objects(kubectl: Kubectl, namespace: Mapping[str, Any], objects: Sequ
         The API server refuses an object, or cannot be reached.
     """
     name, created = namespace["metadata"]["name"], ""
-    if kubectl.get("namespace", name) is None:
+    with ThreadPoolExecutor() as pool:
+        # Both at once, for most of the time is kubectl's start.
+        difference = pool.submit(kubectl.diff, objects)
+        there = kubectl.get("namespace", name) is not None
+    if there:
+        found = difference.result()
+    else:
+        # Of what lies in a namespace that is not there no difference can be asked for.
         created = f"+ Namespace {name}\n"
         if check_mode:
-            # Of what lies in a namespace that is not there no difference can be asked for.
             return created + "".join(f"+ {describe(one)}\n" for one in objects)
         kubectl.apply([dict(namespace)])
-    difference = kubectl.diff(objects)
-    if difference and not check_mode:
+        found = kubectl.diff(objects)
+    if found and not check_mode:
         kubectl.apply(objects)
-    return created + difference
+    return created + found
 
 
 def remove_objects(kubectl: Kubectl, objects: Sequence[Mapping[str, Any]], check_mode: bool, *more: str) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -145,10 +146,12 @@ def _wait(kubectl: Kubectl, timeout: float, clock: Callable[[], float] = time.mo
 
 def _figures(kubectl: Kubectl) -> tuple[list[str], list[str]]:
     """Return the nodes that are Ready and have no figures, and those that have; if the API does not answer, it has none."""
-    code, out, _err = kubectl.run(["get", "--raw", _NODES], ok=(0, 1))
-    found = sorted(one["metadata"]["name"] for one in json.loads(out)["items"]) if code == 0 else []
     ready = '{range .items[*]}{.metadata.name}{"\\t"}{.status.conditions[?(@.type=="Ready")].status}{"\\n"}{end}'
-    _code, out, _err = kubectl.run(["get", "nodes", f"--output=jsonpath={ready}"])
+    with ThreadPoolExecutor() as pool:
+        served = pool.submit(kubectl.run, ["get", "--raw", _NODES], ok=(0, 1))
+        _code, out, _err = kubectl.run(["get", "nodes", f"--output=jsonpath={ready}"])
+    code, figures, _err = served.result()
+    found = sorted(one["metadata"]["name"] for one in json.loads(figures)["items"]) if code == 0 else []
     nodes = [name for name, _tab, status in (line.partition("\t") for line in out.splitlines()) if status == "True"]
     return [name for name in nodes if name not in found], found
 

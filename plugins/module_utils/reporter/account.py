@@ -52,13 +52,42 @@ class Account:
         return os.path.join(self.folder, "token")
 
 
-def ensure_credentials(account: Account, node: str, kubectl: Kubectl, check_mode: bool, outcome: Outcome) -> None:
-    """Write the kubeconfig, and a token unless there is one that is young enough and accepted.
+@dataclass(frozen=True)
+class Credentials:
+    """What a daemon's credentials shall be, and whether they are.
+
+    Parameters
+    ----------
+    kubeconfig : str
+        Text of the kubeconfig.
+    token_is_good : bool
+        Whether the token that is there is young enough and accepted.
+    """
+
+    kubeconfig: str
+    token_is_good: bool
+
+
+def look(account: Account, kubectl: Kubectl) -> Credentials:
+    """Look at a daemon's credentials; changes nothing.
+
+    Raises
+    ------
+    NodewiseError
+        The admin's kubeconfig is not understood, or kubectl does not end.
+    """
+    return Credentials(kubeconfig_text(account, kubectl), _token_is_good(account, kubectl.program))
+
+
+def ensure_credentials(account: Account, found: Credentials, node: str, kubectl: Kubectl, check_mode: bool, outcome: Outcome) -> None:
+    """Write the kubeconfig, and a token unless there is a good one.
 
     Parameters
     ----------
     account : Account
         Whose.
+    found : Credentials
+        From C(look).
     node : str
         The Node to which the token is bound.
     kubectl : Kubectl
@@ -71,16 +100,16 @@ def ensure_credentials(account: Account, node: str, kubectl: Kubectl, check_mode
     Raises
     ------
     NodewiseError
-        The API server refuses it, there is no such Node, or the admin's kubeconfig is not understood.
+        The API server refuses it, or there is no such Node.
     OSError
         A disk is full, or a path is not what it should be.
     """
-    changes = file_changes([ManagedFile(account.kubeconfig, kubeconfig_text(account, kubectl))])
+    changes = file_changes([ManagedFile(account.kubeconfig, found.kubeconfig)])
     outcome.actions += [change.action() for change in changes]
     outcome.diff += [change.as_diff() for change in changes]
     if not check_mode:
         apply_changes(changes)
-    if not changes and _token_is_good(account, kubectl.program):
+    if not changes and found.token_is_good:
         return
     outcome.actions.append(f"write {account.token}")
     if check_mode:

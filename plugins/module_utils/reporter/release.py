@@ -14,7 +14,7 @@ import os
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..artifacts.wheels import MACHINES, Wheel
@@ -27,6 +27,7 @@ ROOT = "/opt/nodewise/reporter"
 # Part of the digest: to be raised when build() lays out the same code and wheels in another way.
 LAYOUT = "1"
 _MANIFEST = "manifest.json"
+_STAMPS = "stamps.json"
 
 
 @dataclass(frozen=True)
@@ -112,9 +113,14 @@ class Release:
         """Tell whether it is there and just as it was built."""
         try:
             expected = json.loads(read_text(self.manifest) or "null")
-            return expected is not None and _digests(self.path) == expected
+            # Files that nobody has touched need not be read.
+            return expected is not None and (_stamps(self.path) == json.loads(read_text(self._stamps) or "null") or _digests(self.path) == expected)
         except (OSError, ValueError):
             return False
+
+    @property
+    def _stamps(self) -> str:
+        return os.path.join(self.path, _STAMPS)
 
     def build(self, python: Python, code: Mapping[str, str], wheels: Sequence[str]) -> None:
         """Make it.
@@ -158,6 +164,7 @@ class Release:
                 # A damaged one goes out of the way; what runs keeps the files that it has open.
                 os.rename(self.path, tempfile.mkdtemp(prefix=".old-", dir=self.root))
             os.rename(part, self.path)
+            write_atomic(self._stamps, json.dumps(_stamps(self.path)))
         finally:
             shutil.rmtree(part, ignore_errors=True)
             self._sweep()
@@ -218,13 +225,22 @@ def _unpack(wheel: str, libraries: str) -> None:
                 os.fchmod(handle.fileno(), 0o644)
 
 
-def _digests(root: str) -> dict[str, str]:
-    """Return the digest, or the link's target, of every file below a folder."""
-    found = {}
+def _files(root: str) -> Iterator[tuple[str, str]]:
+    """Return name and path of every file and link below a folder but for those that tell of the others."""
     for folder, folders, names in os.walk(root):
         for name in [*names, *(one for one in folders if os.path.islink(os.path.join(folder, one)))]:
             path = os.path.join(folder, name)
             relative = os.path.relpath(path, root)
-            if relative != _MANIFEST:
-                found[relative] = f"-> {os.readlink(path)}" if os.path.islink(path) else sha256_file(path)
-    return found
+            if relative not in (_MANIFEST, _STAMPS):
+                yield relative, path
+
+
+def _digests(root: str) -> dict[str, str]:
+    """Return the digest, or the link's target, of every file below a folder."""
+    return {name: f"-> {os.readlink(path)}" if os.path.islink(path) else sha256_file(path) for name, path in _files(root)}
+
+
+def _stamps(root: str) -> dict[str, list[int]]:
+    """Return of every file below a folder what changes with it: the time of its last change cannot be set."""
+    found = {name: os.lstat(path) for name, path in _files(root)}
+    return {name: [stat.st_size, stat.st_ctime_ns, stat.st_ino] for name, stat in found.items()}

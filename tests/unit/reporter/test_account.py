@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from ansible_collections.nodewise.cluster.plugins.module_utils.errors import NodewiseError
 from ansible_collections.nodewise.cluster.plugins.module_utils.reporter import account as account_module
-from ansible_collections.nodewise.cluster.plugins.module_utils.reporter.account import Account, ensure_credentials, wait_for_health
+from ansible_collections.nodewise.cluster.plugins.module_utils.reporter.account import Account, ensure_credentials, look, wait_for_health
 from ansible_collections.nodewise.cluster.plugins.module_utils.reporter.daemon import Outcome
 
 CONFIG = {"clusters": [{"cluster": {"server": "https://cp1:6443", "certificate-authority-data": "Q0E="}}]}
@@ -61,7 +61,8 @@ def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Account:
 
 def ensure(account: Account, check_mode: bool = False) -> list[str]:
     outcome = Outcome()
-    ensure_credentials(account, "cp1", Kubectl(), check_mode, outcome)  # type: ignore[arg-type]
+    kubectl: Any = Kubectl()
+    ensure_credentials(account, look(account, kubectl), "cp1", kubectl, check_mode, outcome)
     return outcome.actions
 
 

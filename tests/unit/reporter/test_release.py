@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from ansible_collections.nodewise.cluster.plugins.module_utils.artifacts.wheels import Wheel
 from ansible_collections.nodewise.cluster.plugins.module_utils.errors import NodewiseError
+from ansible_collections.nodewise.cluster.plugins.module_utils.files import sha256_file
+from ansible_collections.nodewise.cluster.plugins.module_utils.reporter import release
 from ansible_collections.nodewise.cluster.plugins.module_utils.reporter.release import (
     PACKAGE,
     Python,
@@ -80,12 +82,27 @@ def test_a_release_that_was_touched_is_not_whole_and_built_again(tmp_path: Path)
     python, wheels = ask_python(sys.executable), [wheel(tmp_path, {"dep.py": "answer = 42"})]
     release.build(python, CODE, wheels)
     module = next(Path(release.path).rglob("dep.py"))
+    before = module.stat()
     module.write_text("answer = 41")
+    # Time, size and inode are as they were.
+    os.utime(module, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert not release.whole()
     release.build(python, CODE, wheels)
     assert release.whole()
     (Path(release.path) / "venv" / "more").write_text("")
     assert not release.whole()
+
+
+def test_files_are_read_only_if_they_were_touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Release("d1", str(tmp_path / "root"))
+    made.build(ask_python(sys.executable), CODE, [wheel(tmp_path, {"dep.py": "answer = 42"})])
+    read: list[str] = []
+    monkeypatch.setattr(release, "sha256_file", lambda path: [read.append(path), sha256_file(path)][1])
+    assert made.whole()
+    assert read == []
+    next(Path(made.path).rglob("dep.py")).touch()
+    assert made.whole()
+    assert read != []
 
 
 def test_what_cannot_be_imported_never_gets_the_name(tmp_path: Path) -> None:
