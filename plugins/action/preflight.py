@@ -13,7 +13,7 @@ from typing import Any
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 
-from ..module_utils.host.preflight import GROUPS, Site, describe, problems
+from ..module_utils.host.preflight import GROUPS, Site, describe, node_prefix, problems
 from ..module_utils.host.variables import check_values, check_variables, load_catalogue
 
 COLLECTION = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -37,6 +37,7 @@ class ActionModule(ActionBase):
             hosts=hosts,
             groups={group: list(variables["groups"].get(group, [])) for group in GROUPS},
             silent=[host for host in facts if host not in hosts],
+            node_prefix=node_prefix(_cluster_configuration(hostvars, variables["groups"])),
         )
         foreign = {pattern for its in hosts.values() for pattern in its["wanted"]["foreign_variables"]}
         catalogue = load_catalogue(COLLECTION)
@@ -49,6 +50,15 @@ class ActionModule(ActionBase):
             lines = "\n".join(f"  {describe(problem)}" for problem in found)
             result.update(failed=True, msg=f"{many} to put right first; nothing was changed.\n{lines}")
         return result
+
+
+def _cluster_configuration(hostvars: Mapping[str, Any], groups: Mapping[str, Collection[str]]) -> Mapping[str, Any]:
+    """Return what the control plane's host lays over ClusterConfiguration; it may be set for that host alone, and C(--limit) may leave it out."""
+    name = "kubeadm_control_plane_cluster_configuration"
+    for host in groups.get("control_plane", ()):
+        found = dict(_known(hostvars[host], [name])).get(name)
+        return found if isinstance(found, Mapping) else {}
+    return {}
 
 
 def _known(variables: Mapping[str, Any], options: Collection[str]) -> Iterator[tuple[str, Any]]:

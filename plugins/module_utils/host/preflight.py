@@ -12,6 +12,7 @@ import ipaddress
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from .model import CONTAINERD_SOCKET, CONTROL_PLANE_PORTS, CRI_SOCKETS, WORKER_PORTS, Facts, Problem, Route, canonical_socket
 
@@ -28,6 +29,10 @@ _NAME_LENGTH = 63
 # (PodSubnetNodeMaskMaxDiff); a service network has at least 10 addresses and at most 2^20.
 _POD_PREFIXES = (8, 24)
 _SERVICE_PREFIXES = (12, 28)
+# kube-controller-manager 1.37 gives each node a network of this size (defaultNodeMaskCIDRIPv4 of its nodeipamcontroller), whatever Calico
+# makes of the addresses; kubeadm leaves it at that. The first of its flags wins.
+NODE_PREFIX = 24
+_NODE_PREFIX_FLAGS = ("node-cidr-mask-size", "node-cidr-mask-size-ipv4")
 
 # Links that Calico, kube-proxy or a CNI plugin make on a host that is part of a cluster.
 _CLUSTER_LINKS = ("cali", "tunl", "vxlan.calico", "vxlan-v6.calico", "wireguard.cali", "wg-v6.cali", "cni", "kube-ipvs", "nodelocaldns")
@@ -47,11 +52,14 @@ class Site:
         Members of C(control_plane), C(workers) and C(standby) in the whole inventory, whatever C(--limit) says.
     silent : sequence of str
         Hosts of the play that gave no facts.
+    node_prefix : int
+        Prefix length of the part of the pod network that each node gets.
     """
 
     hosts: Mapping[str, Facts]
     groups: Mapping[str, Sequence[str]]
     silent: Sequence[str] = field(default=())
+    node_prefix: int = NODE_PREFIX
 
     def members(self, group: str) -> Sequence[str]:
         """Return the hosts of a group in the whole inventory."""
@@ -384,6 +392,17 @@ def _network(text: str) -> ipaddress.IPv4Network | str:
         return str(error)
 
 
+def node_prefix(cluster_configuration: Mapping[str, Any]) -> int:
+    """Return the prefix length of a node's part of the pod network, by what is laid over kubeadm's ClusterConfiguration.
+
+    A value that is no number is left for the controller manager to refuse.
+    """
+    arguments = (cluster_configuration.get("controllerManager") or {}).get("extraArgs") or []
+    values = {one.get("name"): str(one.get("value")) for one in arguments}
+    given = [values[flag] for flag in _NODE_PREFIX_FLAGS if values.get(flag, "").isdecimal()]
+    return int(given[0]) if given else NODE_PREFIX
+
+
 def _is_clusters_own(route: Route, pods: ipaddress.IPv4Network) -> bool:
     """Tell whether a running cluster made a route: by its link, or because it leads to another node's pods."""
     if route["interface"].startswith(_CLUSTER_LINKS):
@@ -423,14 +442,16 @@ def check_networks(site: Site) -> Iterator[Problem]:
                 remedy="move one of them",
             )
         nodes = len({host for group in GROUPS for host in site.members(group)})
-        blocks = 2 ** (block_size - pods.prefixlen) if block_size >= pods.prefixlen else 0
-        if blocks < nodes:
+        # A node needs a network of the controller manager's and a block of Calico's: the larger of the two decides.
+        piece, kind = min((site.node_prefix, "node networks (node-cidr-mask-size)"), (block_size, "blocks (calico_block_size)"))
+        pieces = 2 ** (piece - pods.prefixlen) if piece >= pods.prefixlen else 0
+        if pods.prefixlen <= _POD_PREFIXES[1] and pieces < nodes:  # of a smaller one the loop above speaks
             yield Problem(
                 host=EVERY_HOST,
                 what="nodewise_pod_cidr is too small",
-                found=f"{pods} holds {blocks} blocks of /{block_size}",
+                found=f"{pods} holds {pieces} {kind} of /{piece}",
                 needed=f"{nodes}, one for each host of the inventory",
-                remedy="choose a larger nodewise_pod_cidr",
+                remedy=f"choose a nodewise_pod_cidr of /{piece - (nodes - 1).bit_length()} or larger, or list fewer hosts: a running cluster's cannot change",
             )
 
 

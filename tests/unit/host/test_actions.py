@@ -39,6 +39,15 @@ def test_preflight_tells_all_problems_in_one_message(task_vars):
     assert [line.split(": found")[0] for line in lines] == ["  s1: no facts", "  w1: cgroup version", "  w2: unknown variable"]
 
 
+def test_preflight_honours_the_node_network_of_the_control_plane(task_vars):
+    for host in task_vars["hostvars"].values():
+        host["ansible_facts"]["nodewise"]["wanted"]["pod_cidr"] = "10.244.0.0/24"
+    assert [problem["what"] for problem in action(preflight).run(task_vars=task_vars)["problems"]] == ["nodewise_pod_cidr is too small"]
+    arguments = [{"name": "node-cidr-mask-size-ipv4", "value": "26"}]
+    task_vars["hostvars"]["cp1"]["kubeadm_control_plane_cluster_configuration"] = {"controllerManager": {"extraArgs": arguments}}
+    assert action(preflight).run(task_vars=task_vars)["problems"] == []
+
+
 def test_preflight_judges_values_of_all_roles(task_vars):
     task_vars["hostvars"]["w1"]["guard_hold_seconds"] = "long"
     assert [problem["what"] for problem in action(preflight).run(task_vars=task_vars)["problems"]] == ["value of guard_hold_seconds"]

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.nodewise.cluster.plugins.module_utils.host.preflight import Site, describe, problems
+from ansible_collections.nodewise.cluster.plugins.module_utils.host.preflight import Site, describe, node_prefix, problems
 
 
 def lines(site) -> list[str]:
@@ -175,9 +175,16 @@ BAD = {
         "Remedy: choose another nodewise_service_cidr.",
     ),
     "pod network too small for the nodes": (
-        {"*": {"wanted": {"pod_cidr": "10.244.0.0/24", "pod_block_size": 25}}},
-        "all hosts: nodewise_pod_cidr is too small: found 10.244.0.0/24 holds 2 blocks of /25, needed 4, one for each host of the inventory. "
-        "Remedy: choose a larger nodewise_pod_cidr.",
+        {"*": {"wanted": {"pod_cidr": "10.244.0.0/23"}}},
+        "all hosts: nodewise_pod_cidr is too small: found 10.244.0.0/23 holds 2 node networks (node-cidr-mask-size) of /24, "
+        "needed 4, one for each host of the inventory. "
+        "Remedy: choose a nodewise_pod_cidr of /22 or larger, or list fewer hosts: a running cluster's cannot change.",
+    ),
+    "pod network with too few blocks": (
+        {"*": {"wanted": {"pod_cidr": "10.244.0.0/20", "pod_block_size": 21}}},
+        "all hosts: nodewise_pod_cidr is too small: found 10.244.0.0/20 holds 2 blocks (calico_block_size) of /21, "
+        "needed 4, one for each host of the inventory. "
+        "Remedy: choose a nodewise_pod_cidr of /19 or larger, or list fewer hosts: a running cluster's cannot change.",
     ),
     "pod and service network overlap": (
         {"*": {"wanted": {"pod_cidr": "10.100.0.0/16"}}},
@@ -304,7 +311,7 @@ ALLOWED = {
     "just enough of everything": {"*": {"memory_mb": 1700, "cpus": 2, "disks": [{"path": "/var/lib/etcd", "device": 1, "free_mb": 4096}]}},
     "clock that differs by just what is allowed": {"*": {"clock": {"offset": 0.0, "uncertainty": 0.0}}, "w1": {"clock": {"offset": 5.0}}},
     "smallest service network": {"*": {"wanted": {"service_cidr": "10.96.0.0/28"}}},
-    "smallest pod network": {"*": {"wanted": {"pod_cidr": "10.244.0.0/24"}}},
+    "smallest pod network": {"*": {"wanted": {"pod_cidr": "10.244.0.0/22"}}},
 }
 
 
@@ -406,9 +413,36 @@ def test_silent_host(site):
 
 
 def test_hosts_left_out_by_limit_still_count_as_nodes(site):
-    whole = site({"*": {"wanted": {"pod_cidr": "10.244.0.0/24", "pod_block_size": 25}}})
+    whole = site({"*": {"wanted": {"pod_cidr": "10.244.0.0/23"}}})
     [line] = lines(Site(hosts={"w1": whole.hosts["w1"]}, groups=whole.groups))
-    assert "holds 2 blocks of /25, needed 4" in line
+    assert "of /24, needed 4" in line
+
+
+@pytest.mark.parametrize(("hosts", "pod_cidr", "needed"), [(5, "10.244.0.0/22", "/21"), (3, "10.244.0.0/24", "/22"), (4, "10.244.0.0/22", None)])
+def test_every_node_needs_a_network_of_its_own(site, hosts, pod_cidr, needed):
+    groups = {"control_plane": ["cp1"], "workers": [f"w{number}" for number in range(1, hosts)]}
+    found = lines(site({"*": {"wanted": {"pod_cidr": pod_cidr}}}, groups=groups))
+    assert [f"nodewise_pod_cidr of {needed} or larger" in line for line in found] == ([True] if needed else [])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], 24),
+        ([{"name": "node-cidr-mask-size", "value": "26"}], 26),
+        ([{"name": "node-cidr-mask-size-ipv4", "value": 25}], 25),
+        ([{"name": "node-cidr-mask-size-ipv4", "value": "25"}, {"name": "node-cidr-mask-size", "value": "26"}], 26),
+        ([{"name": "node-cidr-mask-size", "value": "25"}, {"name": "node-cidr-mask-size", "value": "27"}], 27),
+        ([{"name": "node-cidr-mask-size", "value": "large"}], 24),
+    ],
+)
+def test_size_of_a_nodes_network_is_the_controller_managers(arguments, expected):
+    assert node_prefix({"controllerManager": {"extraArgs": arguments}}) == expected
+
+
+@pytest.mark.parametrize("configuration", [{}, {"controllerManager": None}, {"controllerManager": {"extraArgs": None}}, {"apiServer": {}}])
+def test_nodes_network_is_the_default_where_nothing_is_laid_over(configuration):
+    assert node_prefix(configuration) == 24
 
 
 def test_all_problems_are_told_at_once_and_alike_hosts_share_a_line(site):
