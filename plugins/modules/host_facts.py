@@ -183,6 +183,14 @@ ansible_facts:
           type: list
           elements: str
           sample: ["unix:///run/containerd/containerd.sock"]
+        foreign_containerd:
+          description:
+            - Files of a containerd that this collection did not install and would take over; what a package installed counts only while
+              the socket is there. Empty where this collection's own unit is.
+          returned: success
+          type: list
+          elements: str
+          sample: ["/etc/containerd/config.toml", "/usr/bin/containerd"]
         kubelet_conf:
           description: Whether C(/etc/kubernetes/kubelet.conf) is there, which is so once the host joined a cluster.
           returned: success

@@ -32,7 +32,7 @@ options:
   purge:
     description:
       - Whether what this collection installed goes too. That is programs that are still the ones it installed, files that bear its mark,
-        containerd's images if it brought containerd, and all its records.
+        containerd's images if it brought containerd and no other one is there, and all its records.
       - Swap that was turned off stays off. Debian packages stay.
     type: bool
     default: false

@@ -19,11 +19,12 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
+from ..containerd.foreign import foreign_containerd
 from ..errors import NodewiseError
 from ..files import read_text
 from ..process import TimeoutExpired, run
 from . import kernel, network, swap
-from .model import CONTROL_PLANE_PORTS, CRI_SOCKETS, STATE_FOLDER, Disk, Service, Swap, canonical_socket
+from .model import CONTAINERD_SOCKET, CONTROL_PLANE_PORTS, CRI_SOCKETS, STATE_FOLDER, Disk, Service, Swap, canonical_socket
 
 # A login over SSH without a login shell lacks the sbin folders, where half of these programs live.
 PROGRAM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -175,6 +176,7 @@ def gather(modules: Iterable[str], wanted: dict[str, Any], root: str = "") -> di
     sysctls: dict[str, str] = wanted.get("sysctls", {})
     endpoint_host = wanted.get("control_plane_endpoint", "").rpartition(":")[0]
     chosen_socket = canonical_socket(wanted.get("cri_socket", ""))
+    sockets = cri_sockets(dict.fromkeys([*CRI_SOCKETS, *([chosen_socket] if chosen_socket else [])]), root)
     return {
         "hostname": platform.node(),
         "machine_id": (read_text(f"{root}/etc/machine-id") or "").strip(),
@@ -205,7 +207,8 @@ def gather(modules: Iterable[str], wanted: dict[str, Any], root: str = "") -> di
         "memory_mb": _first_number(read_text(f"{root}/proc/meminfo") or "", "MemTotal") >> 10,
         "cpus": len(os.sched_getaffinity(0)),
         "disks": disks(root),
-        "cri_sockets": cri_sockets(dict.fromkeys([*CRI_SOCKETS, *([chosen_socket] if chosen_socket else [])]), root),
+        "cri_sockets": sockets,
+        "foreign_containerd": foreign_containerd(CONTAINERD_SOCKET in sockets, root),
         "kubelet_conf": os.path.exists(f"{root}/etc/kubernetes/kubelet.conf"),
         "admin_conf": os.path.exists(f"{root}/etc/kubernetes/admin.conf"),
         "calico_cni_config": all(os.path.exists(f"{root}/etc/cni/net.d/{name}") for name in ("10-calico.conflist", "calico-kubeconfig")),

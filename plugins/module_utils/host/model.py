@@ -111,6 +111,7 @@ class Wanted(TypedDict):
     swap: str
     allow_untested: bool
     allow_cgroup_v1: bool
+    allow_foreign_containerd: bool
     install_packages: bool
     kernel_modules_optional: list[str]
     sysctls: dict[str, str]
@@ -152,6 +153,7 @@ class Facts(TypedDict):
     cpus: int
     disks: list[Disk]
     cri_sockets: list[str]
+    foreign_containerd: list[str]
     kubelet_conf: bool
     admin_conf: bool
     calico_cni_config: bool

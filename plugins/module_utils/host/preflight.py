@@ -648,6 +648,22 @@ def check_cri(site: Site) -> Iterator[Problem]:
             )
 
 
+def check_containerd(site: Site) -> Iterator[Problem]:
+    """Report a containerd that is not this collection's, where ours would take its place, and its containers and settings with it."""
+    for host, facts in site.hosts.items():
+        wanted, found = facts["wanted"], facts["foreign_containerd"]
+        ours = canonical_socket(wanted["cri_socket"]) in ("", CONTAINERD_SOCKET)
+        if ours and found and not wanted["allow_foreign_containerd"]:
+            yield Problem(
+                host=host,
+                what="containerd of somebody else",
+                found=", ".join(found),
+                needed="no containerd but the one that this collection installs",
+                remedy="remove it (on Debian: apt-get purge containerd containerd.io), or set host_allow_foreign_containerd to true: "
+                "its configuration and unit are then replaced",
+            )
+
+
 def check_packages(site: Site) -> Iterator[Problem]:
     """Report programs that are missing and may not, or cannot, be installed."""
     for host, facts in site.hosts.items():
@@ -681,6 +697,7 @@ CHECKS = (
     check_ports,
     check_firewalls,
     check_cri,
+    check_containerd,
     check_networks,
     check_overlap,
     check_endpoint,

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+from ..containerd.foreign import UNIT, is_marked, packaged
 from ..errors import NodewiseError
 from ..files import read_text, sha256_file, write_atomic
 from ..systemd.systemctl import Systemd
@@ -58,12 +59,11 @@ _EMPTY_FOLDERS = ("/etc/kubernetes/manifests", "/etc/kubernetes")
 _MOUNTS = ("/var/lib/kubelet/", "/run/calico/", "/var/run/calico/")
 
 # What site.yml put on the host beside the artifacts; removed only if it says that this collection wrote it.
-_MARK = "Written by nodewise.cluster"
 _MARKED_FILES = (
     "/etc/systemd/system/kubelet.service",
     "/etc/systemd/system/kubelet.service.d/10-kubeadm.conf",
     "/etc/default/kubelet",
-    "/etc/systemd/system/containerd.service",
+    UNIT,
     "/etc/containerd/config.toml",
     "/etc/containerd/proxy.env",
     "/etc/containerd/certs.d/*/hosts.toml",
@@ -73,7 +73,6 @@ _MARKED_FILES = (
     "/etc/NetworkManager/conf.d/nodewise-calico.conf",
     "/etc/systemd/network/00-nodewise-calico.network",
 )
-_CONTAINERD_UNIT = "/etc/systemd/system/containerd.service"
 _CONTAINERD_DATA = ("/var/lib/containerd", "/run/containerd")
 _STAMPS = "/var/lib/nodewise/artifacts.json"
 # Calico installs its plugins there, and its own copies of the other ones over ours.
@@ -153,6 +152,9 @@ class HostReset:
         missing = self._network().missing_programs()
         if missing:
             result.warnings.append(f"{', '.join(missing)} not installed: rules or sets of Kubernetes or Calico may be left without being seen.")
+        others = packaged(self._paths.root)
+        if self._settings.purge and others and is_marked(self._paths.at(UNIT)):
+            result.warnings.append(f"{' and '.join(_CONTAINERD_DATA)} stay, since a containerd of somebody else is there ({', '.join(others)}); it is stopped.")
         if check_mode or not result.removed:
             return result
         with exclusive(lock_path) as lock:
@@ -267,19 +269,19 @@ class HostReset:
         return NetworkCleaner(self._commands, self._settings.pod_cidr, portmap=not others)
 
     def _programs(self) -> Iterator[Finding]:
-        containerd = self._marked(self._paths.at(_CONTAINERD_UNIT))
-        if containerd:
+        if is_marked(self._paths.at(UNIT)):
             status, enablement = self._systemd.status("containerd"), self._systemd.enablement("containerd")
             if status.active not in ("inactive", "failed"):
                 yield Finding("running containerd", partial(self._systemd.stop, "containerd"))
             if enablement == "enabled":
                 yield Finding("enabled containerd", partial(self._systemd.set_enabled, "containerd", False))
+            # Of a containerd that was taken over, images and containers may be somebody else's.
             for folder in map(self._paths.at, _CONTAINERD_DATA):
-                if any(_entries(folder)):
+                if not packaged(self._paths.root) and any(_entries(folder)):
                     yield Finding(f"content of {folder}", partial(clear_folder, folder))
         units = False
         for pattern in _MARKED_FILES:
-            for path in filter(self._marked, sorted(glob.glob(self._paths.at(pattern)))):
+            for path in filter(is_marked, sorted(glob.glob(self._paths.at(pattern)))):
                 units = units or "/systemd/system/" in path
                 yield Finding(path, partial(os.unlink, path))
         if units:
@@ -306,9 +308,6 @@ class HostReset:
             if os.path.isfile(path) and (dest.startswith(_CNI_PROGRAMS) or sha256_file(path) == stamps[dest].get("sha256")):
                 found.append(path)
         return found
-
-    def _marked(self, path: str) -> bool:
-        return os.path.isfile(path) and _MARK in (read_text(path) or "")[:500]
 
 
 def _remove_all(findings: Iterable[Finding]) -> None:

@@ -257,6 +257,18 @@ BAD = {
         "w1: nodewise_cri_socket: found no socket unix:///var/run/crio/crio.sock, needed a runtime that serves it. "
         "Remedy: install and start that runtime, or leave nodewise_cri_socket unset: containerd is then installed.",
     ),
+    "foreign containerd": (
+        {"w1": {"cri_sockets": ["unix:///run/containerd/containerd.sock"], "foreign_containerd": ["/etc/containerd/config.toml", "/usr/bin/containerd"]}},
+        "w1: containerd of somebody else: found /etc/containerd/config.toml, /usr/bin/containerd, "
+        "needed no containerd but the one that this collection installs. Remedy: remove it (on Debian: apt-get purge containerd containerd.io), "
+        "or set host_allow_foreign_containerd to true: its configuration and unit are then replaced.",
+    ),
+    "foreign containerd at the chosen socket": (
+        {"w1": {"foreign_containerd": ["/usr/bin/containerd"], "wanted": {"cri_socket": "unix:///var/run/containerd/containerd.sock"}}},
+        "w1: containerd of somebody else: found /usr/bin/containerd, "
+        "needed no containerd but the one that this collection installs. Remedy: remove it (on Debian: apt-get purge containerd containerd.io), "
+        "or set host_allow_foreign_containerd to true: its configuration and unit are then replaced.",
+    ),
     "missing programs that may not be installed": (
         {"w1": {"missing_packages": ["iptables"], "wanted": {"install_packages": False}}},
         "w1: missing programs: found nothing of the Debian packages iptables; host_install_packages is false, needed their programs. "
@@ -304,6 +316,14 @@ ALLOWED = {
         }
     },
     "containerd chosen before it is installed": {"w1": {"wanted": {"cri_socket": "unix:///run/containerd/containerd.sock"}}},
+    "foreign containerd by choice": {"w1": {"foreign_containerd": ["/usr/bin/containerd"], "wanted": {"allow_foreign_containerd": True}}},
+    "foreign containerd beside the chosen runtime": {
+        "w1": {
+            "foreign_containerd": ["/usr/bin/containerd"],
+            "cri_sockets": ["unix:///run/crio/crio.sock"],
+            "wanted": {"cri_socket": "unix:///run/crio/crio.sock"},
+        }
+    },
     "missing programs that will be installed": {"w1": {"missing_packages": ["iptables"]}},
     "dots and digits in a node name": {"w1": {"wanted": {"node_name": "0w-1.rack7.example.org"}}},
     "longest node name": {"w1": {"wanted": {"node_name": "n" * 63}}},

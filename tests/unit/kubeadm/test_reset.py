@@ -310,3 +310,13 @@ def test_purge_leaves_a_runtime_that_is_not_ours(bench: Bench) -> None:
     bench.run(purge=True)
     assert {"/etc/systemd/system/containerd.service", "/etc/containerd/config.toml", "/var/lib/containerd/io.containerd/x"} <= bench.files()
     assert "stop containerd" not in bench.systemd.calls
+
+
+def test_purge_leaves_the_data_of_a_containerd_that_was_taken_over(bench: Bench) -> None:
+    installed(bench)
+    bench.put("/usr/bin/containerd")
+    result = bench.run(purge=True)
+    assert "/var/lib/containerd/io.containerd/x" in bench.files()
+    assert "/etc/systemd/system/containerd.service" not in bench.files()
+    assert [warning for warning in result.warnings if "/usr/bin/containerd" in warning]
+    assert bench.run(purge=True).removed == []
