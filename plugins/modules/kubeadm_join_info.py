@@ -12,6 +12,7 @@ version_added: 1.0.0
 description:
   - Runs on a control plane. Compares what hosts show of themselves with the Nodes that the API server knows, and says for each host
     whether it is a node already, must join, or cannot.
+  - Fails if a host that must join has a kubelet which is newer than the API server, or more than three minor versions older.
   - Where no cluster is yet, which is so in check mode on bare hosts, every host would join.
 extends_documentation_fragment:
   - nodewise.cluster._attributes.info
@@ -46,6 +47,10 @@ options:
         description: Content of V(/var/lib/nodewise/state/kubeadm.json), empty if there is none.
         type: dict
         default: {}
+      kubelet_version:
+        description: Version of the kubelet that the host has, or has when it joins. Empty if that is not known; it is not judged then.
+        type: str
+        default: ""
 seealso:
   - module: nodewise.cluster.kubeadm_join
   - module: nodewise.cluster.kubeadm_token
@@ -105,8 +110,8 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.errors import NodewiseError
 from ..module_utils.kube.kubectl import ADMIN_KUBECONFIG, Kubectl
-from ..module_utils.kubeadm.nodes import Node, list_nodes
-from ..module_utils.kubeadm.plan import HostView, plan_join
+from ..module_utils.kubeadm.nodes import Node, api_server_version, list_nodes
+from ..module_utils.kubeadm.plan import HostView, check_kubelets, plan_join
 from ..module_utils.kubeadm.state import HostState
 
 
@@ -117,6 +122,7 @@ def main() -> None:
         "kubelet_conf": {"type": "bool", "required": True},
         "admin_conf": {"type": "bool", "required": True},
         "kubeadm_state": {"type": "dict", "default": {}},
+        "kubelet_version": {"type": "str", "default": ""},
     }
     module = AnsibleModule(
         argument_spec={
@@ -130,9 +136,11 @@ def main() -> None:
     if twice:
         module.fail_json(msg=f"More than one host shall be the Node {', '.join(twice)}. Remedy: give each host its own nodewise_node_name.")
     nodes: dict[str, Node] = {}
+    kubectl = Kubectl()
+    there = os.path.exists(ADMIN_KUBECONFIG) or not module.check_mode
     try:
-        if os.path.exists(ADMIN_KUBECONFIG) or not module.check_mode:
-            nodes = list_nodes(Kubectl())
+        if there:
+            nodes = list_nodes(kubectl)
         plans = {
             host["node_name"]: plan_join(
                 HostView(HostState.from_dict(host["kubeadm_state"]), host["kubelet_conf"], host["admin_conf"], host["machine_id"]),
@@ -142,6 +150,10 @@ def main() -> None:
             )
             for host in module.params["hosts"]
         }
+        joining = [name for name, plan in plans.items() if plan.action in ("join", "rejoin")]
+        if there and joining:
+            versions = {host["node_name"]: host["kubelet_version"] for host in module.params["hosts"]}
+            check_kubelets({name: versions[name] for name in joining}, api_server_version(kubectl))
     except NodewiseError as error:
         module.fail_json(msg=str(error))
     module.exit_json(
@@ -150,7 +162,7 @@ def main() -> None:
             name: {"action": plan.action, "reason": plan.reason, "node": nodes[name].as_dict() if name in nodes and not plan.forget else None}
             for name, plan in plans.items()
         },
-        joining=[name for name, plan in plans.items() if plan.action in ("join", "rejoin")],
+        joining=joining,
         obsolete=[name for name, plan in plans.items() if plan.forget],
     )
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .model import CONTAINERD_SOCKET, CONTROL_PLANE_PORTS, CRI_SOCKETS, WORKER_PORTS, Facts, Problem, Route, canonical_socket
+from .versions import kubelet_problem, parse_version
 
 GROUPS = ("control_plane", "workers", "standby")
 EVERY_HOST = "all hosts"
@@ -36,8 +37,6 @@ _NODE_PREFIX_FLAGS = ("node-cidr-mask-size", "node-cidr-mask-size-ipv4")
 
 # Links that Calico, kube-proxy or a CNI plugin make on a host that is part of a cluster.
 _CLUSTER_LINKS = ("cali", "tunl", "vxlan.calico", "vxlan-v6.calico", "wireguard.cali", "wg-v6.cali", "cni", "kube-ipvs", "nodelocaldns")
-
-_KUBELET_SKEW = 3  # minor versions a kubelet may be behind the API server
 
 
 @dataclass(frozen=True)
@@ -515,16 +514,11 @@ def check_agreement(site: Site) -> Iterator[Problem]:
             )
 
 
-def _version(text: str) -> tuple[int, int, int] | None:
-    match = re.match(r"(\d+)\.(\d+)\.(\d+)", text)
-    return (int(match[1]), int(match[2]), int(match[3])) if match else None
-
-
 def check_versions(site: Site) -> Iterator[Problem]:
     """Report version steps that Kubernetes forbids or that are not built yet."""
     for host, facts in site.hosts.items():
         wanted = facts["wanted"]["kubernetes_version"]
-        target = _version(wanted)
+        target = parse_version(wanted)
         if target is None or not re.fullmatch(r"[0-9.]+", wanted):
             yield Problem(
                 host=host,
@@ -534,7 +528,7 @@ def check_versions(site: Site) -> Iterator[Problem]:
                 remedy="correct nodewise_kubernetes_version",
             )
             continue
-        server, kubelet = _version(facts["apiserver_version"]), _version(facts["kubelet_version"])
+        server, kubelet = parse_version(facts["apiserver_version"]), parse_version(facts["kubelet_version"])
         if server is not None and server != target:
             if target < server:
                 needed = "the same version: a control plane cannot be downgraded"
@@ -550,17 +544,11 @@ def check_versions(site: Site) -> Iterator[Problem]:
                 remedy=f"set nodewise_kubernetes_version to {facts['apiserver_version']}",
             )
         elif facts["kubelet_conf"] and kubelet is not None and kubelet != target:
-            if kubelet > target:
-                needed = "a kubelet not newer than the API server"
-            elif target[1] - kubelet[1] > _KUBELET_SKEW:
-                needed = f"a kubelet at most {_KUBELET_SKEW} minor versions older than the API server"
-            else:
-                needed = "the same version, because upgrading is not built yet"
             yield Problem(
                 host=host,
                 what="version of a node",
                 found=f"kubelet {facts['kubelet_version']}, nodewise_kubernetes_version {wanted}",
-                needed=needed,
+                needed=kubelet_problem(kubelet, target) or "the same version, because upgrading is not built yet",
                 remedy="set nodewise_kubernetes_version to the cluster's version, or reset the host and join it anew",
             )
 

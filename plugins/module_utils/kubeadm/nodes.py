@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -59,6 +60,18 @@ def list_nodes(kubectl: Kubectl) -> dict[str, Node]:
     """
     found = kubectl.get("nodes") or {}
     return {obj["metadata"]["name"]: Node.from_object(obj) for obj in found.get("items", [])}
+
+
+def api_server_version(kubectl: Kubectl) -> str:
+    """Return the version that the API server says it has, without the leading v.
+
+    Raises
+    ------
+    NodewiseError
+        The API server does not answer, or refuses.
+    """
+    _code, out, _err = kubectl.run(["get", "--raw", "/version"])
+    return str(json.loads(out)["gitVersion"]).removeprefix("v")
 
 
 def remove_node(kubectl: Kubectl, name: str, drain_timeout: int) -> None:

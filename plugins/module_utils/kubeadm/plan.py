@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..errors import NodewiseError
+from ..host.versions import kubelet_problem, parse_version
 from .config import is_named_list
 from .names import provider_id
 from .nodes import Node
@@ -141,6 +142,34 @@ def plan_join(host: HostView, node: Node | None, node_name: str, cluster_name: s
     if node.provider_id not in ("", wanted):
         return JoinPlan("refuse", provider_error(node, wanted))
     return JoinPlan("none", "it is a node already")
+
+
+def check_kubelets(kubelets: Mapping[str, str], server: str) -> None:
+    """Refuse hosts whose kubelet does not go with the API server, before they join.
+
+    Parameters
+    ----------
+    kubelets : Mapping[str, str]
+        The nodes' names and the kubelet's version of each; one that is not known is empty, and passes.
+    server : str
+        The API server's version.
+
+    Raises
+    ------
+    NodewiseError
+        Names every such host.
+    """
+    newest = parse_version(server)
+    problems = []
+    for name, version in kubelets.items():
+        kubelet = parse_version(version)
+        needed = kubelet_problem(kubelet, newest) if kubelet and newest else ""
+        if needed:
+            problems.append(f"{name}: kubelet {version}, API server {server}, needed {needed}")
+    if problems:
+        raise NodewiseError(
+            f"Hosts cannot join with their version of Kubernetes: {'; '.join(problems)}.", f"set nodewise_kubernetes_version to {server}, and run again"
+        )
 
 
 def provider_error(node: Node, wanted: str) -> str:

@@ -45,6 +45,7 @@ class FakeKubectl:
         self.nodes: list[dict[str, Any]] = []
         self.cluster_configuration: dict[str, Any] = {}
         self.down = ""
+        self.version = "v1.37.2"
         self.ran: list[tuple[list[str], str | None]] = []
 
     def get(self, *args: str) -> dict[str, Any] | None:
@@ -62,6 +63,8 @@ class FakeKubectl:
         if self.down:
             raise NodewiseError(self.down)
         self.ran.append((args, stdin))
+        if args == ["get", "--raw", "/version"]:
+            return 0, json.dumps({"gitVersion": self.version}), ""
         return 0, "ok", ""
 
 

@@ -87,6 +87,30 @@ def test_two_hosts_with_one_name_are_refused(run: Run, cluster: Any) -> None:
     assert result["msg"] == "More than one host shall be the Node w1. Remedy: give each host its own nodewise_node_name."
 
 
+@pytest.mark.parametrize(
+    ("kubelet", "needed"),
+    [("1.38.0", "a kubelet not newer than the API server"), ("1.33.9", "a kubelet at most 3 minor versions older than the API server")],
+)
+def test_a_kubelet_that_does_not_go_with_the_api_server_joins_not(run: Run, cluster: Any, node_object: Any, kubelet: str, needed: str) -> None:
+    cluster.nodes = [node_object("w1")]
+    hosts = [{**joined("w1"), "kubelet_version": "1.30.0"}, host("w2", kubelet_version=kubelet), host("w3", kubelet_version="1.37.2")]
+    assert run(kubeadm_join_info, cluster_name="c", hosts=hosts)["msg"] == (
+        f"Hosts cannot join with their version of Kubernetes: w2: kubelet {kubelet}, API server 1.37.2, needed {needed}. "
+        "Remedy: set nodewise_kubernetes_version to 1.37.2, and run again"
+    )
+
+
+@pytest.mark.parametrize("kubelet", ["1.37.2", "1.34.0", ""])
+def test_a_kubelet_that_goes_with_the_api_server_or_is_not_known_joins(run: Run, cluster: Any, kubelet: str) -> None:
+    assert run(kubeadm_join_info, cluster_name="c", hosts=[host("w2", kubelet_version=kubelet)])["joining"] == ["w2"]
+
+
+def test_the_api_servers_version_is_asked_only_if_a_host_must_join(run: Run, cluster: Any, node_object: Any) -> None:
+    cluster.nodes = [node_object("w1")]
+    run(kubeadm_join_info, cluster_name="c", hosts=[joined("w1")])
+    assert cluster.ran == []
+
+
 def test_an_api_that_does_not_answer_is_told_of(run: Run, cluster: Any) -> None:
     cluster.down = "connection refused"
     assert run(kubeadm_join_info, cluster_name="c", hosts=[host("w1")])["msg"] == "connection refused"
