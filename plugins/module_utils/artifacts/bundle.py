@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import NodewiseError
-from .oci import merge
+from .oci import DAMAGED, merge
 from .store import file_lock
+from .tar import CheckedStream
 
 # Seconds after which an unused bundle is removed: longer than any host may take to be served from it.
 KEEP = 3600.0
@@ -42,8 +43,7 @@ def _bundle(artifacts: list[dict[str, Any]], kind: str, write: Callable[[Path], 
     with file_lock(str(folder / "lock")):
         if not bundle.exists():
             part = bundle.with_suffix(".part")
-            write(part)
-            part.replace(bundle)
+            _write(part, bundle, write)
         os.utime(bundle)
         for old in folder.glob("*.tar"):
             if old.stat().st_mtime < time.time() - KEEP:
@@ -52,18 +52,33 @@ def _bundle(artifacts: list[dict[str, Any]], kind: str, write: Callable[[Path], 
 
 
 def _piece(one: dict[str, Any], folder: Path) -> Path:
-    """Return a file's part of a bundle: its tar member, compressed, made once."""
+    """Return a file's part of a bundle: its tar member, compressed, made once, and so of the right bytes or not at all."""
     piece = folder / f"{one['sha256']}.gz"
-    if not piece.exists():
-        part = piece.with_suffix(".part")
+
+    def write(part: Path) -> None:
         member = tarfile.TarInfo(one["sha256"])
         member.size = one["size"]
         with open(one["path"], "rb") as source, gzip.GzipFile(part, "wb", compresslevel=1, mtime=0) as target:
             target.write(member.tobuf())
-            shutil.copyfileobj(source, target, CHUNK)
+            checked = CheckedStream(source)
+            shutil.copyfileobj(checked, target, CHUNK)
             target.write(bytes(-one["size"] % tarfile.BLOCKSIZE))
-        part.replace(piece)
+        if checked.digest() != one["sha256"]:
+            raise NodewiseError(f"{one['path']} has SHA-256 {checked.digest()}, expected {one['sha256']}. Nothing was sent.", DAMAGED)
+
+    if not piece.exists():
+        _write(piece.with_suffix(".part"), piece, write)
     return piece
+
+
+def _write(part: Path, target: Path, write: Callable[[Path], None]) -> None:
+    """Give a file its name when it is whole, and leave none if it is not."""
+    try:
+        write(part)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    part.replace(target)
 
 
 def file_bundle(artifacts: list[dict[str, Any]]) -> Path:
@@ -74,7 +89,7 @@ def file_bundle(artifacts: list[dict[str, Any]]) -> Path:
     Raises
     ------
     NodewiseError
-        The cache lacks one.
+        The cache lacks one, or one is damaged there.
     """
 
     def write(part: Path) -> None:
@@ -99,6 +114,6 @@ def image_bundle(artifacts: list[dict[str, Any]], arch: str) -> Path:
     Raises
     ------
     NodewiseError
-        The cache lacks one, or one is not an OCI archive.
+        The cache lacks one, or one is damaged or no OCI archive.
     """
     return _bundle(artifacts, "images", lambda part: merge([(Path(one["path"]), one["image"]) for one in artifacts], arch, part))

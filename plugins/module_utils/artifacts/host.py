@@ -192,7 +192,8 @@ class Files:
                 os.fchmod(handle.fileno(), one.mode)
             if digest.hexdigest() != one.sha256:
                 raise NodewiseError(
-                    f"{one.dest} arrived with SHA-256 {digest.hexdigest()}, expected {one.sha256}. It was not installed.", "run the playbook again."
+                    f"{one.dest} arrived with SHA-256 {digest.hexdigest()}, expected {one.sha256}. It was not installed.",
+                    "run the playbook again; if that does not help, remove .nodewise/bundles and .nodewise/pieces below the cache (artifacts_cache).",
                 )
             os.replace(temporary, one.dest)
         except BaseException:

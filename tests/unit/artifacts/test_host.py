@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import os
 import tarfile
@@ -122,10 +123,26 @@ def test_a_file_put_there_by_hand_counts(cache: Any, tmp_path: Path) -> None:
 
 def test_a_file_damaged_on_the_way_is_not_installed(cache: Any, tmp_path: Path) -> None:
     record = cache("kubelet", b"kubelet")
-    Path(record["path"]).write_bytes(b"KUBELET")
+    bundle = tmp_path / "bundle.tar"
+    with tarfile.open(bundle, "w") as archive:
+        member = tarfile.TarInfo(record["sha256"])
+        member.size = 7
+        archive.addfile(member, io.BytesIO(b"KUBELET"))
+    files = _files([record], tmp_path)
     with pytest.raises(NodewiseError, match=r"/host/kubelet arrived with SHA-256 .*, expected .*It was not installed\. Remedy: run the playbook again"):
-        _install([record], tmp_path)
+        files.install(files.missing(), str(bundle))
     assert list((tmp_path / "host").iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [b"KUBELET", b"kubelet and more", b"kub"])
+def test_a_file_damaged_in_the_cache_is_not_sent_and_a_whole_one_is(cache: Any, tmp_path: Path, content: bytes) -> None:
+    record = cache("kubelet", b"kubelet")
+    Path(record["path"]).write_bytes(content)
+    with pytest.raises(NodewiseError, match=r"/bin/kubelet has SHA-256 .*, expected .*Nothing was sent\. Remedy: remove that file, and run the task"):
+        file_bundle([record])
+    assert sorted(path.name for path in (tmp_path / "cache").rglob("*") if path.is_file()) == ["kubelet", "lock"]
+    Path(record["path"]).write_bytes(b"kubelet")
+    assert _install([record], tmp_path).missing() == []
 
 
 def test_a_bundle_that_lacks_a_file(cache: Any, tmp_path: Path) -> None:
@@ -198,6 +215,24 @@ def test_images_make_one_archive_under_their_names(tmp_path: Path, kit: Any) -> 
         index = json.load(archive.extractfile("index.json"))  # type: ignore[arg-type]
     assert [one["annotations"]["io.containerd.image.name"] for one in index["manifests"]] == ["example.org/a:v1", "example.org/b:v1"]
     assert bundles.KEEP > 60
+
+
+def test_an_image_damaged_in_the_cache_is_not_sent(tmp_path: Path, kit: Any) -> None:
+    path = tmp_path / "cache" / "gomod" / "images" / "a.tar"
+    path.parent.mkdir(parents=True)
+    kit.image_file(path, "a:v1", "amd64", b"layer")
+    with tarfile.open(path) as archive:
+        index = json.load(archive.extractfile("index.json"))  # type: ignore[arg-type]
+        manifest = json.load(archive.extractfile("blobs/sha256/" + index["manifests"][0]["digest"][7:]))  # type: ignore[arg-type]
+        at = archive.getmember("blobs/sha256/" + manifest["layers"][0]["digest"][7:]).offset_data
+    with path.open("r+b") as handle:
+        handle.seek(at)
+        byte = handle.read(1)
+        handle.seek(at)
+        handle.write(bytes([byte[0] ^ 1]))
+    with pytest.raises(NodewiseError, match=r"a\.tar is damaged: its blob sha256:.* has SHA-256 .*Remedy: remove that file"):
+        image_bundle([{"path": str(path), "image": "a:v1", "sha256": "a", "dest": ""}], "amd64")
+    assert not list((tmp_path / "cache").rglob("images-*"))
 
 
 RECORDS = [

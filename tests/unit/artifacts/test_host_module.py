@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -88,8 +90,12 @@ def test_check_mode_changes_nothing_even_with_a_bundle(run: Any, record: dict[st
 
 
 def test_a_damaged_file_fails_and_is_named(run: Any, record: dict[str, Any], tmp_path: Path) -> None:
-    Path(record["path"]).write_bytes(b"KUBELET")
-    result = run(artifacts=[record], bundle=_sent(record, tmp_path))
+    bundle = _sent(record, tmp_path)
+    with tarfile.open(bundle, "w") as archive:
+        member = tarfile.TarInfo(record["sha256"])
+        member.size = 7
+        archive.addfile(member, io.BytesIO(b"KUBELET"))
+    result = run(artifacts=[record], bundle=bundle)
     assert result["failed"] and "/host/kubelet arrived with SHA-256" in result["msg"]
     assert not Path(record["dest"]).exists()
 
