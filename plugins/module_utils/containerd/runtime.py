@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from ..errors import NodewiseError
 from ..files import read_text
+from ..host.model import canonical_socket
 from ..process import TimeoutExpired, run
 from ..systemd.systemctl import Systemd, UnitError
 from ..systemd.unit import FileChange, ManagedFile, UnitSpec, apply_changes, apply_unit, file_changes, plan_unit
@@ -62,7 +63,7 @@ def choose_socket(chosen: str, found: Sequence[str]) -> str:
     NodewiseError
         None is chosen although another runtime than containerd is there, or the choice is no C(unix://) URL.
     """
-    others = sorted({_normal(socket) for socket in found} - {SOCKET})
+    others = sorted({canonical_socket(socket) for socket in found} - {SOCKET})
     if not chosen:
         if others:
             raise NodewiseError(
@@ -72,7 +73,7 @@ def choose_socket(chosen: str, found: Sequence[str]) -> str:
         return SOCKET
     if not chosen.startswith("unix:///"):
         raise NodewiseError(f"nodewise_cri_socket is {chosen!r}.", f"give it as a URL, like {SOCKET}")
-    return _normal(chosen)
+    return canonical_socket(chosen)
 
 
 def desired_unit(settings: Settings, certs_folder: str = CERTS_FOLDER) -> UnitSpec:
@@ -179,11 +180,6 @@ def _ask_version(socket: str) -> None:
         raise NodewiseError(
             f"The container runtime at {socket} speaks CRI {version[1] if version else '(unknown)'}, Kubernetes wants v1.", "upgrade that runtime"
         )
-
-
-def _normal(socket: str) -> str:
-    path = socket.removeprefix("unix://")
-    return "unix://" + re.sub(r"^/var/run/", "/run/", path)
 
 
 def _is_ours(path: str) -> bool:

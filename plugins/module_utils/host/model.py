@@ -167,5 +167,7 @@ class Facts(TypedDict):
 
 
 def canonical_socket(url: str) -> str:
-    """Write an endpoint with /run where it says /var/run, which is a link to it, so that two of them can be compared."""
+    """Write an endpoint with /run where it says /var/run, which is a link to it, and a path as a URL, so that two of them can be compared."""
+    if url.startswith("/"):
+        url = f"unix://{url}"
     return url.replace("unix:///var/run/", "unix:///run/")
