@@ -5,9 +5,12 @@
 from __future__ import annotations
 
 import tomllib
+from pathlib import Path
 from typing import Any
 
+import jinja2
 import pytest
+import yaml
 from ansible_collections.nodewise.cluster.plugins.module_utils.containerd.config import (
     Mirror,
     MirrorHost,
@@ -160,3 +163,18 @@ def test_a_stop_of_the_unit_leaves_containers_alone() -> None:
 
 def test_crictl() -> None:
     assert crictl_text("unix:///x").splitlines()[1:] == ["runtime-endpoint: unix:///x", "image-endpoint: unix:///x", "timeout: 10"]
+
+
+REGISTRY = yaml.safe_load((Path(__file__).parents[3] / "roles" / "containerd" / "vars" / "main.yml").read_text())["__containerd_registry"]
+
+
+@pytest.mark.parametrize("repository", ["", None, "registry.example.org/k8s"])
+@pytest.mark.parametrize("host", ["cp1", "w1"])
+def test_the_sandbox_image_comes_from_the_control_planes_repository(repository: str | None, host: str) -> None:
+    shown = {} if repository is None else {"kubeadm_control_plane_image_repository": repository}
+    variables = {"hostvars": {"cp1": shown, "w1": {}}, "groups": {"control_plane": ["cp1"], "workers": ["w1"]}, "inventory_hostname": host}
+    assert jinja2.Environment().from_string(REGISTRY).render(variables).strip() == (repository or "registry.k8s.io")
+
+
+def test_the_sandbox_image_of_a_host_without_a_control_plane_is_the_publishers() -> None:
+    assert jinja2.Environment().from_string(REGISTRY).render(hostvars={"h": {}}, groups={}, inventory_hostname="h").strip() == "registry.k8s.io"
