@@ -19,7 +19,9 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
+from ..plain import plain
 from . import schema
+from .merge import same
 
 
 @dataclass(frozen=True)
@@ -55,12 +57,15 @@ class Translation:
         What was carried over or dropped.
     problems : list of str
         What is refused.
+    origins : dict
+        Where each value of C(fields) stands, by its path.
     """
 
     fields: dict[str, Any] = field(default_factory=dict)
     flags: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    origins: dict[tuple[str, ...], str] = field(default_factory=dict)
 
 
 _CONTAINERD_CNI = "the container runtime runs the CNI plugins: {} in the [plugins.'io.containerd.cri.v1.runtime'.cni] table of role containerd's configuration"
@@ -190,7 +195,7 @@ def translate_mapping(given: Mapping[str, Any], place: str) -> Translation:
         where = f"{place}.{key}"
         gone = _GONE_OF.get(squash(key))
         if key in schema.FIELDS:
-            result.fields[key] = value
+            _put((key,), value, where, result)
         elif key in ("apiVersion", "kind"):
             wanted = schema.API_VERSION if key == "apiVersion" else schema.KIND
             if value != wanted:
@@ -201,7 +206,7 @@ def translate_mapping(given: Mapping[str, Any], place: str) -> Translation:
             _handle_gone(gone, _as_text(value), where, result)
         elif squash(key) in _FIELD_OF:
             name = _FIELD_OF[squash(key)]
-            result.fields[name] = value
+            _put((name,), value, where, result)
             result.warnings.append(f"{where} is taken for the field {name}.")
         elif key.lstrip("-") in _FLAG_FIELDS:
             _carry(_FLAG_FIELDS[key.lstrip("-")], value, where, result)
@@ -296,18 +301,43 @@ def _handle_gone(name: str, value: str, where: str, result: Translation) -> None
 def _carry(path: str, value: Any, where: str, result: Translation) -> None:
     if path in ("containerRuntimeEndpoint", "imageServiceEndpoint") and isinstance(value, str) and value.startswith("/"):
         value = f"unix://{value}"
-    target = result.fields
-    *parents, last = path.split(".")
-    for parent in parents:
-        target = target.setdefault(parent, {})
-    target[last] = value
+    _put(tuple(path.split(".")), value, where, result)
     result.warnings.append(f"{where} is carried over to the field {path}: {value!r}.")
 
 
+def _put(path: tuple[str, ...], value: Any, where: str, result: Translation) -> None:
+    """Lay a value beside what there is of its field; another value at the same place is a problem, whichever came first."""
+    if isinstance(value, Mapping) and value:
+        for name, inner in value.items():
+            _put((*path, name), inner, where, result)
+        return
+    target: Any = result.fields
+    *parents, last = path
+    for parent in parents:
+        target = target.setdefault(parent, {})
+        if not isinstance(target, dict):
+            break
+    else:
+        if last not in target:
+            target[last] = plain(value)
+            result.origins[path] = where
+            return
+        old = target[last]
+        if old == value or same(_kind(path), last, old, value) or (value == {} and isinstance(old, dict)):
+            return
+    other = next(place for known, place in result.origins.items() if all(one == step for one, step in zip(known, path, strict=False)))
+    result.problems.append(f"{where} sets {'.'.join(map(str, path))} to {value!r}, but {other} sets it otherwise: say it in one place.")
+
+
+def _kind(path: Sequence[str]) -> schema.Kind:
+    kind: schema.Kind = schema.FIELDS
+    for step in path:
+        kind = kind.get(step) if isinstance(kind, Mapping) else None
+    return kind
+
+
 def _flag_value(path: str, text: str) -> Any:
-    kind: Any = schema.FIELDS
-    for step in path.split("."):
-        kind = kind[step]
+    kind = _kind(path.split("."))
     if kind == schema.BOOL:
         # A bare flag means true.
         choices = {"": True, "true": True, "false": False}

@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -120,6 +121,62 @@ def test_a_flag_with_a_field_is_carried_over_with_a_warning(flag: str, fields: d
     found = translate_flags([flag], "kubelet_extra_args")
     assert (found.fields, found.flags, found.problems) == (fields, [], [])
     assert "is carried over to the field" in found.warnings[0]
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize(
+    ("given", "fields"),
+    [
+        (
+            {"anonymous-auth": False, "authentication": {"webhook": {"enabled": True}}},
+            {"authentication": {"anonymous": {"enabled": False}, "webhook": {"enabled": True}}},
+        ),
+        (
+            {"authorization-mode": "Webhook", "authorization": {"mode": "Webhook", "webhook": {"cacheAuthorizedTTL": "1m"}}},
+            {"authorization": {"mode": "Webhook", "webhook": {"cacheAuthorizedTTL": "1m"}}},
+        ),
+        ({"authentication": {}, "anonymous-auth": False}, {"authentication": {"anonymous": {"enabled": False}}}),
+        ({"eviction-hard": {"memory.available": "1Gi"}, "evictionHard": {"nodefs.available": "5%"}}, None),
+    ],
+)
+def test_old_and_new_ways_of_one_field_are_merged(given: dict[str, Any], fields: dict[str, Any] | None, reverse: bool) -> None:
+    ordered = dict(reversed(given.items())) if reverse else dict(given)
+    before = json.dumps(ordered)
+    found = translate_mapping(ordered, "kubelet_config_extra")
+    assert found.problems == []
+    assert found.fields == (fields or {"evictionHard": {"memory.available": "1Gi", "nodefs.available": "5%"}})
+    assert json.dumps(ordered) == before, "what the operator wrote is not changed"
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize(
+    ("given", "path"),
+    [
+        ({"runtimeRequestTimeout": "2m", "plugins": {"cri": {"timeoutSeconds": 60}}}, "runtimeRequestTimeout"),
+        ({"anonymous-auth": False, "authentication": {"anonymous": {"enabled": True}}}, "authentication.anonymous.enabled"),
+        ({"max_pods": 5, "maxPods": 6}, "maxPods"),
+        ({"cluster_dns": ["10.96.0.10"], "clusterDNS": ["10.96.0.11"]}, "clusterDNS"),
+        ({"anonymous-auth": False, "authentication": "none"}, "authentication"),
+    ],
+)
+def test_old_and_new_ways_that_contradict_each_other_are_refused(given: dict[str, Any], path: str, reverse: bool) -> None:
+    (problem,) = translate_mapping(dict(reversed(given.items())) if reverse else given, "kubelet_config_extra").problems
+    assert problem.startswith("kubelet_config_extra.")
+    assert f" sets {path}" in problem
+    assert "but kubelet_config_extra." in problem
+    assert problem.endswith(" sets it otherwise: say it in one place.")
+
+
+def test_old_and_new_ways_may_say_the_same_in_different_words() -> None:
+    found = translate_mapping({"runtimeRequestTimeout": "2m", "plugins": {"cri": {"timeoutSeconds": 120}}}, "kubelet_config_extra")
+    assert (found.fields, found.problems) == ({"runtimeRequestTimeout": "2m"}, [])
+
+
+def test_a_flag_given_twice_adds_to_a_mapping_and_contradicts_itself_else() -> None:
+    found = translate_flags(["--feature-gates=A=true", "--feature-gates=B=false"], "kubelet_extra_args")
+    assert (found.fields, found.problems) == ({"featureGates": {"A": True, "B": False}}, [])
+    (problem,) = translate_flags(["--max-pods=5", "--max-pods=6"], "kubelet_extra_args").problems
+    assert problem == "kubelet_extra_args: --max-pods sets maxPods to 6, but kubelet_extra_args: --max-pods sets it otherwise: say it in one place."
 
 
 def test_a_flag_without_a_field_stays_a_flag() -> None:
