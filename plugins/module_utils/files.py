@@ -8,25 +8,43 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from typing import Literal
 
 
-def read_text(path: str) -> str | None:
+def read_text(path: str, errors: Literal["strict", "replace", "surrogateescape"] = "strict") -> str | None:
     """Return the text of a file, or None if there is no such file.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    errors : str
+        What becomes of bytes that are no UTF-8, in files that people write: C(replace) where they are only looked at, C(surrogateescape)
+        where the text, or a part of it, is written back; then C(printable) has to be called on what is shown.
 
     Raises
     ------
     OSError
         The file is there but cannot be read.
+    UnicodeDecodeError
+        It is no UTF-8, and C(errors) is C(strict).
     """
     try:
-        with open(path, encoding="utf-8") as handle:
+        with open(path, encoding="utf-8", errors=errors) as handle:
             return handle.read()
     except FileNotFoundError:
         return None
 
 
+def printable(text: str) -> str:
+    """Return a text that was read with C(surrogateescape) so that it can be a module's result, which Ansible wants in UTF-8."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 def write_atomic(path: str, content: str, mode: int = 0o644, staging: str | None = None) -> None:
     """Replace a file so that a reader, or a crash, sees the old or the new text and nothing between.
+
+    Bytes that C(read_text) has read with C(surrogateescape) are written as they were.
 
     Parameters
     ----------
@@ -44,7 +62,7 @@ def write_atomic(path: str, content: str, mode: int = 0o644, staging: str | None
     os.makedirs(folder, mode=0o755, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(prefix=".nodewise-", dir=staging or folder)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as handle:
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as handle:
             handle.write(content)
             handle.flush()
             os.fchmod(handle.fileno(), mode)

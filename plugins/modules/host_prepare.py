@@ -72,6 +72,7 @@ actions:
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.errors import NodewiseError
+from ..module_utils.files import printable
 from ..module_utils.host.facts import missing_packages, services
 from ..module_utils.host.prepare import Preparation, wish_of
 
@@ -91,8 +92,9 @@ def main() -> None:
         changes = Preparation(wish_of(module.params)).carry_out(module.check_mode, missing_packages(), services())
     except NodewiseError as error:
         module.fail_json(msg=str(error))
-    diff = [{"before_header": one.action, "after_header": one.action, "before": one.before, "after": one.after} for one in changes]
-    module.exit_json(changed=bool(changes), actions=[one.action for one in changes], diff=diff)
+    shown = [(printable(one.action), printable(one.before), printable(one.after)) for one in changes]
+    diff = [{"before_header": action, "after_header": action, "before": before, "after": after} for action, before, after in shown]
+    module.exit_json(changed=bool(changes), actions=[action for action, _before, _after in shown], diff=diff)
 
 
 if __name__ == "__main__":

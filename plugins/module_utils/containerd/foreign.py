@@ -24,7 +24,7 @@ _OTHERS = (
 
 def is_marked(path: str) -> bool:
     """Tell whether a file is there and says that this collection wrote it."""
-    return os.path.isfile(path) and MARK in (read_text(path) or "")[:500]
+    return os.path.isfile(path) and MARK in (read_text(path, "replace") or "")[:500]
 
 
 def packaged(root: str = "") -> list[str]:

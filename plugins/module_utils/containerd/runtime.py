@@ -183,7 +183,7 @@ def _ask_version(socket: str) -> None:
 
 
 def _is_ours(path: str) -> bool:
-    return (read_text(path) or "").startswith(MANAGED)
+    return (read_text(path, "replace") or "").startswith(MANAGED)
 
 
 def _redacted(entry: dict[str, str]) -> dict[str, str]:

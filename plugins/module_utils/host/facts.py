@@ -138,7 +138,7 @@ def kubelet_version() -> str:
 
 def apiserver_version(root: str = "") -> str:
     """Return the version of the API server that runs on this host as a static pod; empty if there is none."""
-    match = re.search(r"image: *\S+/kube-apiserver:v(\S+)", read_text(f"{root}/etc/kubernetes/manifests/kube-apiserver.yaml") or "")
+    match = re.search(r"image: *\S+/kube-apiserver:v(\S+)", read_text(f"{root}/etc/kubernetes/manifests/kube-apiserver.yaml", "replace") or "")
     return match[1] if match else ""
 
 
@@ -170,7 +170,7 @@ def gather(modules: Iterable[str], wanted: dict[str, Any], root: str = "") -> di
     root : str
         Folder that stands for C(/) where files are read.
     """
-    identity, version = parse_os_release(read_text(f"{root}/etc/os-release") or read_text(f"{root}/usr/lib/os-release") or "")
+    identity, version = parse_os_release(read_text(f"{root}/etc/os-release", "replace") or read_text(f"{root}/usr/lib/os-release", "replace") or "")
     machine = platform.machine()
     release = platform.release()
     sysctls: dict[str, str] = wanted.get("sysctls", {})
@@ -192,16 +192,16 @@ def gather(modules: Iterable[str], wanted: dict[str, Any], root: str = "") -> di
         "routes": network.parse_routes(read_text(f"{root}/proc/net/route") or ""),
         "resolved": {endpoint_host: network.resolve(endpoint_host)} if endpoint_host else {},
         "listeners": network.listeners(CONTROL_PLANE_PORTS, root),
-        "cgroup": parse_cgroup(read_text(f"{root}/proc/mounts") or ""),
+        "cgroup": parse_cgroup(read_text(f"{root}/proc/mounts", "replace") or ""),
         "swap": Swap(
-            active=[f"{area.path} ({area.kind}, {area.size_mb} MiB)" for area in swap.parse_swaps(read_text(f"{root}/proc/swaps") or "")],
+            active=[f"{area.path} ({area.kind}, {area.size_mb} MiB)" for area in swap.parse_swaps(read_text(f"{root}/proc/swaps", "replace") or "")],
             persistent=swap.persistent_swap(root),
         ),
         "kernel_modules": kernel.module_states(modules, release, root),
         "sysctls": kernel.sysctl_states(sysctls, root),
         "sysctl_overrides": kernel.sysctl_overrides(sysctls, root),
         "services": services(),
-        "ufw_enabled": bool(re.search(r"^ENABLED=yes\b", read_text(f"{root}/etc/ufw/ufw.conf") or "", re.MULTILINE)),
+        "ufw_enabled": bool(re.search(r"^ENABLED=yes\b", read_text(f"{root}/etc/ufw/ufw.conf", "replace") or "", re.MULTILINE)),
         "missing_packages": missing_packages(),
         "apt": shutil.which("apt-get", path=PROGRAM_PATH) is not None,
         "memory_mb": _first_number(read_text(f"{root}/proc/meminfo") or "", "MemTotal") >> 10,

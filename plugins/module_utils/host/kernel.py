@@ -139,7 +139,7 @@ def sysctl_overrides(sysctls: Mapping[str, str], root: str = "") -> dict[str, st
     for base in sorted(files):
         if base <= os.path.basename(SYSCTL_FILE):
             continue
-        for line in (read_text(files[base]) or "").splitlines():
+        for line in (read_text(files[base], "replace") or "").splitlines():
             key, separator, value = line.partition("=")
             if separator:  # the key of a line that is a comment begins with its mark, and so is nobody's
                 last[key.strip().lstrip("-").replace("/", ".")] = (" ".join(value.split()), files[base].removeprefix(root))

@@ -159,7 +159,7 @@ class Preparation:
             return False
 
     def _file(self, path: str, content: str) -> Iterator[Change]:
-        before = read_text(self._root + path)
+        before = read_text(self._root + path, "replace")
         if before != content:
             yield Change(f"write {path}", before or "", content, partial(write_atomic, self._root + path, content))
 
@@ -220,7 +220,7 @@ class Preparation:
     def _swap(self) -> Iterator[Change]:
         if self._wish.swap != "disable":
             return
-        fstab = read_text(self._root + swap.FSTAB) or ""
+        fstab = read_text(self._root + swap.FSTAB, "surrogateescape") or ""
         without = swap.fstab_without_swap(fstab)
         if without != fstab:
             yield Change(f"comment swap out in {swap.FSTAB}", fstab, without, partial(write_atomic, self._root + swap.FSTAB, without))
@@ -232,7 +232,7 @@ class Preparation:
         if from_fstab:
             text = "".join(f"{name}\n" for name in from_fstab)
             yield Change("reload systemd, which still has swap from fstab", text, "", partial(self._run, ["systemctl", "daemon-reload"]))
-        areas = swap.parse_swaps(read_text(f"{self._root}/proc/swaps") or "")
+        areas = swap.parse_swaps(read_text(f"{self._root}/proc/swaps", "surrogateescape") or "")
         if areas and os.path.exists(f"{self._root}/run/systemd/container"):
             raise NodewiseError(
                 f"Swap is on ({', '.join(area.path for area in areas)}), but it belongs to the machine that carries this container.",
@@ -248,7 +248,7 @@ class Preparation:
                 continue
             # The mark outlives a run that is killed between writing and reloading; the next one reloads.
             mark = f"{self._root}{STATE_FOLDER}/state/reload-{manager.service}"
-            before = read_text(self._root + manager.path)
+            before = read_text(self._root + manager.path, "replace")
             if before != manager.content:
                 yield Change(f"write {manager.path}", before or "", manager.content, partial(self._write_marked, manager, mark))
             if service["active"] and (before != manager.content or os.path.exists(mark)):

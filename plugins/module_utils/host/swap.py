@@ -67,7 +67,7 @@ def swap_units(root: str = "") -> tuple[list[SwapUnit], list[str]]:
         for name in sorted({os.path.basename(path) for path in links}):
             if not (name.endswith(".swap") or name in _SWAP_SERVICES) or _is_masked(name, root):
                 continue
-            if re.search(r"^SourcePath=/etc/fstab$", read_text(f"{root}{folder}/{name}") or "", re.MULTILINE):
+            if re.search(r"^SourcePath=/etc/fstab$", read_text(f"{root}{folder}/{name}", "replace") or "", re.MULTILINE):
                 from_fstab.append(name)
             else:
                 own.setdefault(name, SwapUnit(name, folder))
@@ -81,6 +81,6 @@ def _is_masked(name: str, root: str) -> bool:
 
 def persistent_swap(root: str = "") -> list[str]:
     """Describe, one line each, what would bring swap back at the next boot."""
-    lines = [line.strip() for line in (read_text(root + FSTAB) or "").splitlines() if is_swap_line(line)]
+    lines = [line.strip() for line in (read_text(root + FSTAB, "replace") or "").splitlines() if is_swap_line(line)]
     units, _from_fstab = swap_units(root)
     return [*(f"{FSTAB}: {line}" for line in lines), *(f"unit {unit.name} ({unit.folder})" for unit in units)]

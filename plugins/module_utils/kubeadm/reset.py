@@ -237,7 +237,7 @@ class HostReset:
         self._commands.run(*command)
 
     def _mounts(self) -> Iterator[Finding]:
-        mounted = [line.split()[1] for line in (read_text(self._paths.at("/proc/mounts")) or "").splitlines()]
+        mounted = [line.split()[1] for line in (read_text(self._paths.at("/proc/mounts"), "replace") or "").splitlines()]
         # Longest first: a mount below another one must go before it.
         for path in sorted({path.encode().decode("unicode_escape") for path in mounted if path.startswith(_MOUNTS)}, key=len, reverse=True):
             yield Finding(f"mount {path}", partial(self._commands.run, "umount", path))

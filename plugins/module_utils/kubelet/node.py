@@ -272,7 +272,7 @@ def _restart_reasons(files: Mapping[str, Any], systemd: Systemd, paths: Paths) -
 
 def _check_host(merged: Mapping[str, Any], paths: Paths) -> None:
     for path in paths.environment:
-        gone = gone_flags(read_text(path) or "")
+        gone = gone_flags(read_text(path, "replace") or "")
         if gone:
             raise NodewiseError(f"{path}: {'; '.join(gone)}.", f"remove it from {path}: the kubelet does not start with it")
     for who in ("kube", "system"):

@@ -143,7 +143,7 @@ def _keys_files(paths: Sequence[str], lines: Sequence[str]) -> list[ManagedFile]
     """Return those of the files that change when our lines in them become these; an empty path is none."""
     files = []
     for path in filter(None, dict.fromkeys(paths)):
-        before = read_text(path)
+        before = read_text(path, "surrogateescape")
         after = authorized_keys.replace(before or "", lines)
         if after != (before or ""):
             mode = os.stat(path).st_mode & 0o7777 if before is not None else 0o600

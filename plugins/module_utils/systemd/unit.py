@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ..errors import NodewiseError
-from ..files import read_text, write_atomic
+from ..files import printable, read_text, write_atomic
 from ..process import run
 from .systemctl import Systemd, UnitStatus
 
@@ -112,8 +112,8 @@ class FileChange:
         return {
             "before_header": _header(self.path, self.mode_before),
             "after_header": _header(self.path, self.mode_after),
-            "before": self.before or "",
-            "after": self.after or "",
+            "before": printable(self.before or ""),
+            "after": printable(self.after or ""),
         }
 
 
@@ -311,12 +311,10 @@ def validate_files(files: Sequence[ManagedFile], paths: Sequence[str], check_mod
 def _current(path: str) -> tuple[str | None, int | None]:
     try:
         mode = stat.S_IMODE(os.stat(path).st_mode)
-        return read_text(path), mode
+        return read_text(path, "surrogateescape"), mode
     except FileNotFoundError:
         # A dangling link is there all the same: it has to be replaced, or removed.
         return None, (0 if os.path.islink(path) else None)
-    except UnicodeDecodeError:
-        return "(not text)\n", mode
     except OSError as error:
         raise NodewiseError(f"Cannot read {path}: {error}.") from error
 

@@ -87,6 +87,7 @@ def test_overrides_are_files_read_after_ours(root):
     (root / "etc/sysctl.d").mkdir(parents=True)
     (root / "usr/lib/sysctl.d").mkdir(parents=True)
     (root / "etc/sysctl.d/10-early.conf").write_text("net.a = 5\n")
+    (root / "etc/sysctl.d/99-zy.conf").write_bytes("# f\xfcr net.a\n".encode("latin-1"))
     (root / "etc/sysctl.d/99-sysctl.conf").write_text("# net.a = 5\n-net/ipv4/ip_forward=0\nnet.b = 2\nnet.c = 1\n")
     (root / "usr/lib/sysctl.d/99-sysctl.conf").write_text("net.d = 9\n")  # hidden by the file of that name in /etc
     (root / "usr/lib/sysctl.d/99-zz.conf").write_text("net.c = 3\n")

@@ -4,6 +4,7 @@ import platform
 
 import pytest
 from ansible_collections.nodewise.cluster.plugins.module_utils.errors import NodewiseError
+from ansible_collections.nodewise.cluster.plugins.module_utils.files import printable
 from ansible_collections.nodewise.cluster.plugins.module_utils.host import facts, prepare
 from ansible_collections.nodewise.cluster.plugins.module_utils.host.prepare import Preparation, Wish
 
@@ -183,6 +184,16 @@ def test_swap_goes_for_good(host):
         ["swapoff", "/dev/zram0"],
     ]
     assert host.text("/etc/fstab") == "UUID=1 / ext4 defaults 0 1\n# nodewise, swap is off: UUID=2 none swap sw 0 0\n"
+
+
+def test_fstab_in_another_encoding_keeps_its_bytes(host):
+    host.prepare()
+    text = "# f\xfcr M\xfcller\nUUID=1 / ext4 defaults 0 1\n".encode("latin-1")
+    (host.root / "etc/fstab").write_bytes(text + b"UUID=2 none swap sw 0 0\n")
+    [change] = Preparation(Wish(**host.wish), str(host.root), host.run).carry_out(False, (), NOTHING_RUNS)
+    assert (host.root / "etc/fstab").read_bytes() == text + b"# nodewise, swap is off: UUID=2 none swap sw 0 0\n"
+    assert printable(change.before).startswith("# f\ufffdr M\ufffdller\n")
+    assert host.prepare() == []
 
 
 @pytest.mark.parametrize("mode", ["allow", "refuse"])

@@ -47,6 +47,11 @@ def test_fstab_without_swap_keeps_all_else():
     assert [after[number] for number in untouched] == [FSTAB.splitlines()[number] for number in untouched]
 
 
+def test_fstab_in_another_encoding_is_read(root):
+    (root / "etc/fstab").write_bytes("# f\xfcr M\xfcller\nUUID=5678 none swap sw,x-\xfc 0 0\n".encode("latin-1"))
+    assert swap.persistent_swap(str(root)) == ["/etc/fstab: UUID=5678 none swap sw,x-\ufffd 0 0"]
+
+
 def test_fstab_without_swap_is_idempotent():
     once = swap.fstab_without_swap(FSTAB)
     assert swap.fstab_without_swap(once) == once

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -122,6 +123,16 @@ def test_all_of_it_goes_and_the_keys_of_others_stay(host: Path) -> None:
     assert not (host / "opt/standby").exists()
     assert not (host / "etc/nodewise/standby.json").exists()
     assert ensure_absent(check_mode=False).actions == []
+
+
+def test_keys_whose_comments_are_in_another_encoding_keep_their_bytes(host: Path) -> None:
+    (host / "root/.ssh").mkdir(parents=True)
+    keys, others = host / "root/.ssh/authorized_keys2", f"ssh-ed25519 {'C' * 68} M\xfcller\n".encode("latin-1")
+    keys.write_bytes(others)
+    json.dumps(ensure_present(request_(), check_mode=False).diff, ensure_ascii=False).encode()
+    assert keys.read_bytes().startswith(others)
+    ensure_absent(check_mode=False)
+    assert keys.read_bytes() == others
 
 
 def test_the_key_goes_from_where_it_was_written_whatever_sshd_says_now(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:

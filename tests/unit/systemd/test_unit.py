@@ -237,9 +237,13 @@ def test_a_file_that_is_not_text_and_a_dangling_link_are_replaced(systemd: Any, 
     (tmp_path / "bin").write_bytes(b"\xff\xfe")
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     spec = UnitSpec("x", files=[ManagedFile(str(tmp_path / name), "a") for name in ("bin", "link")])
-    apply_unit(plan_unit(spec, systemd), systemd)
+    plan = plan_unit(spec, systemd)
+    apply_unit(plan, systemd)
     assert [(tmp_path / name).read_text() for name in ("bin", "link")] == ["a", "a"]
     assert not (tmp_path / "link").is_symlink()
+    assert plan.changes[0].as_diff()["before"] == "\ufffd\ufffd"
+    apply_unit(plan.undone(), systemd)
+    assert (tmp_path / "bin").read_bytes() == b"\xff\xfe"
 
 
 def test_a_folder_in_the_place_of_a_file(systemd: Any, tmp_path: Path) -> None:

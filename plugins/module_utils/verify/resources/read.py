@@ -339,7 +339,7 @@ def _files(topics: Collection[str]) -> tuple[dict[str, str], Reading, Reading]:
         return arguments, config, Reading([])
     named = [word for key in ("FragmentPath", "DropInPaths", "EnvironmentFiles") for word in unit.get(key, "").split() if word.startswith("/")]
     paths = dict.fromkeys([*named, *_ENVIRONMENT_FILES])
-    return arguments, config, taken(lambda: [f"{path}: {line}" for path in paths for line in gone_flags(read_text(path) or "")])
+    return arguments, config, taken(lambda: [f"{path}: {line}" for path in paths for line in gone_flags(read_text(path, "replace") or "")])
 
 
 def _command_line(pid: str) -> dict[str, str]:
