@@ -36,6 +36,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "cluster_autoscaler_version": {"type": "str", "default": ""},
     "cni_plugins": {"type": "list", "elements": "str", "required": True},
     "calico_manifest": {"type": "str", "default": "calico-vxlan"},
+    "calico_backend": {"type": "str", "default": "vxlan"},
     "official_urls": {"type": "dict", "default": {}},
     "registries": {"type": "dict", "default": {}},
     "debian_mirror": {"type": "str", "default": "http://deb.debian.org/debian"},
@@ -60,7 +61,17 @@ class ActionModule(ActionBase):
             export=Path(args["export"]) if args["export"] else None,
             **{
                 name: args[name]
-                for name in ("source", "mirror", "architectures", "cni_plugins", "calico_manifest", "official_urls", "registries", "debian_mirror")
+                for name in (
+                    "source",
+                    "mirror",
+                    "architectures",
+                    "cni_plugins",
+                    "calico_manifest",
+                    "calico_backend",
+                    "official_urls",
+                    "registries",
+                    "debian_mirror",
+                )
             },
         )
         display = Display()

@@ -130,6 +130,14 @@ options:
       - calico-vxlan
       - calico
     default: calico-vxlan
+  calico_backend:
+    description:
+      - What programs Calico's routes. The calico-node that O(source=gomod) builds has no BIRD, so V(bird) is refused there.
+    type: str
+    choices:
+      - vxlan
+      - bird
+    default: vxlan
   official_urls:
     description:
       - Replacements for the servers of V(official), with the keys V(kubernetes) (U(https://dl.k8s.io/release)), V(github) (U(https://github.com))

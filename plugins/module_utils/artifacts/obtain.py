@@ -49,6 +49,8 @@ class Request:
         ``calico-vxlan`` or ``calico``.
     source : str
         One of ``SOURCES``.
+    calico_backend : str
+        What calico-node shall run; ``bird`` is more than gomod's can.
     cache : Path
         Folder that holds one cache for each source.
     mirror : str
@@ -68,6 +70,7 @@ class Request:
     source: str
     cache: Path
     mirror: str = ""
+    calico_backend: str = "vxlan"
     official_urls: dict[str, str] = field(default_factory=dict)
     registries: dict[str, str] = field(default_factory=dict)
     debian_mirror: str = "http://deb.debian.org/debian"
@@ -140,9 +143,13 @@ def choose(request: Request) -> Source:
     official = OfficialSource(request.store("official").private / "downloads", request.official_urls, request.registries)
     gomod = _source(request, "gomod")
     for source in (official, gomod):
-        if _complete(request, source):
+        if _suits(request, source) and _complete(request, source):
             return source
     return official if official.reachable() else gomod
+
+
+def _suits(request: Request, source: Source) -> bool:
+    return source.name != GomodSource.name or request.calico_backend != "bird"
 
 
 def _complete(request: Request, source: Source) -> bool:
@@ -267,6 +274,11 @@ def obtain(request: Request, tell: Tell, predict: bool = False) -> Obtained:
     """
     validate(request.versions, request.architectures, request.cni_plugins, request.calico_manifest)
     source = choose(request)
+    if not _suits(request, source):
+        raise NodewiseError(
+            "calico_backend is bird, but BIRD is not in the calico-node that source gomod builds: it is no Go program.",
+            "set artifacts_source to official or mirror, or calico_backend to vxlan.",
+        )
     store = request.store(source.name)
     run = _Run(store, source, tell)
     kubeadm = _kubeadm(request)

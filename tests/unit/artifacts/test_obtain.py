@@ -59,6 +59,18 @@ def test_a_mirror_that_is_set_is_taken(request_: Request, mirror: Path, lines: l
     assert len(set(images.values())) == len(images)
 
 
+def test_bird_is_refused_where_it_cannot_be_built(request_: Request, lines: list[str]) -> None:
+    for source in ("gomod", "auto"):
+        with pytest.raises(NodewiseError, match=r"^calico_backend is bird, .* gomod builds.*Remedy: set artifacts_source to official or mirror"):
+            obtain(replace(request_, source=source, calico_backend="bird"), lines.append)
+    assert not lines
+    assert not (request_.cache / "gomod" / "bin").exists()
+
+
+def test_bird_comes_from_a_mirror(request_: Request, mirror: Path, lines: list[str]) -> None:
+    assert obtain(replace(request_, mirror=str(mirror), calico_backend="bird"), lines.append).source == "mirror"
+
+
 def test_progress_counts_and_ends_with_the_slowest(request_: Request, mirror: Path, lines: list[str]) -> None:
     obtain(replace(request_, mirror=str(mirror)), lines.append)
     assert lines[0] == "first copying kubeadm 1.37.2 amd64 (bin, mirror)"
@@ -128,6 +140,8 @@ def test_auto_stays_with_the_cache_that_is_complete(request_: Request, mirror: P
     (request_.cache / "mirror").rename(request_.cache / "gomod")
     monkeypatch.setattr(OfficialSource, "reachable", lambda self: pytest.fail("asked"))
     assert choose(request_).name == "gomod"
+    monkeypatch.setattr(OfficialSource, "reachable", lambda self: True)
+    assert choose(replace(request_, calico_backend="bird")).name == "official"
 
 
 def test_everything_unreachable_ends_in_an_error_of_gomod(request_: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: list[str]) -> None:
