@@ -18,8 +18,10 @@ STAGE := scripts/stage
 # "command or file:Debian package that has it"
 LAB_PACKAGES := podman:podman runc:runc mmdebstrap:mmdebstrap ssh:openssh-client ssh-keygen:openssh-client mkfs.ext4:e2fsprogs \
   iptables:iptables /usr/lib/cni/bridge:containernetworking-plugins
-# runc is built with cgo against libseccomp.
-BUILD_PACKAGES := gcc:gcc git:git /usr/include/seccomp.h:libseccomp-dev
+# runc is built with cgo against libseccomp, which pkg-config finds; pause is linked with libc.a; zstd compresses the images' layers; Go and
+# git trust the system's authorities. A Debian without recommended packages has none of them.
+BUILD_PACKAGES := gcc:gcc git:git /usr/include/seccomp.h:libseccomp-dev /usr/include/stdlib.h:libc6-dev pkg-config:pkg-config zstd:zstd \
+  /etc/ssl/certs/ca-certificates.crt:ca-certificates
 TEST_PACKAGES := shellcheck:shellcheck
 INTEGRATION_PACKAGES := skopeo:skopeo docker-registry:docker-registry chromium:chromium
 
@@ -32,6 +34,7 @@ help: ## List the targets
 .PHONY: packages
 packages: ## Install the Debian packages that the lab and the builds need, if missing
 	@scripts/packages $(LAB_PACKAGES) $(BUILD_PACKAGES)
+	@scripts/find-python > /dev/null 2>&1 || scripts/packages python3-venv:python3-venv # no command of that name: it is missing
 
 .PHONY: venv
 venv: .venv/.requirements $(LINK) ## Make .venv with the pinned requirements
