@@ -394,10 +394,11 @@ def _network(text: str) -> ipaddress.IPv4Network | str:
 def node_prefix(cluster_configuration: Mapping[str, Any]) -> int:
     """Return the prefix length of a node's part of the pod network, by what is laid over kubeadm's ClusterConfiguration.
 
-    A value that is no number is left for the controller manager to refuse.
+    A value that is no number is left for the controller manager to refuse, and what is no list of arguments for kubeadm.
     """
-    arguments = (cluster_configuration.get("controllerManager") or {}).get("extraArgs") or []
-    values = {one.get("name"): str(one.get("value")) for one in arguments}
+    manager = cluster_configuration.get("controllerManager")
+    arguments = manager.get("extraArgs") if isinstance(manager, Mapping) else None
+    values = {one.get("name"): str(one.get("value")) for one in arguments if isinstance(one, Mapping)} if isinstance(arguments, list) else {}
     given = [values[flag] for flag in _NODE_PREFIX_FLAGS if values.get(flag, "").isdecimal()]
     return int(given[0]) if given else NODE_PREFIX
 

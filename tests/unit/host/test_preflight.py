@@ -460,7 +460,12 @@ def test_size_of_a_nodes_network_is_the_controller_managers(arguments, expected)
     assert node_prefix({"controllerManager": {"extraArgs": arguments}}) == expected
 
 
-@pytest.mark.parametrize("configuration", [{}, {"controllerManager": None}, {"controllerManager": {"extraArgs": None}}, {"apiServer": {}}])
+OLD = {"controllerManager": {"extraArgs": {"node-cidr-mask-size": "26"}}}  # the mapping of v1beta3
+
+
+@pytest.mark.parametrize(
+    "configuration", [{}, {"controllerManager": None}, {"controllerManager": {"extraArgs": None}}, {"apiServer": {}}, {"controllerManager": "x"}, OLD]
+)
 def test_nodes_network_is_the_default_where_nothing_is_laid_over(configuration):
     assert node_prefix(configuration) == 24
 
