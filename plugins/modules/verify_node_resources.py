@@ -16,13 +16,20 @@ description:
   - A comparison that had to leave something out, since one end has no figure of it, is a V(warn) that says how many and which.
   - Without O(token) or O(kubeconfig) the node's own credentials (C(/etc/kubernetes/kubelet.conf)) are used. They may not read the kubelet's statistics and
     configuration, so those checks are V(unknown) then. C(nodewise.cluster.verify) makes a token for the purpose.
-  - Changes nothing. That a node cannot write another's report is tried with a dry run.
+  - Changes nothing. That a node cannot write another's report is tried with dry runs, in which only the name is wrong, and proved by the admission
+    policy's refusal alone.
 extends_documentation_fragment:
   - nodewise.cluster._attributes
   - nodewise.cluster._attributes.info
 options:
   node:
     description: Name of the Node that this host shall be. Without it, the one under which its kubelet speaks.
+    type: str
+    default: ""
+  other_node:
+    description:
+      - Name of another Node with a NodeReport, whose status this node must not be able to write, which is tried with a dry run.
+      - Without it, only the creation of a report is tried.
     type: str
     default: ""
   token:
@@ -276,6 +283,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "node": {"type": "str", "default": ""},
+            "other_node": {"type": "str", "default": ""},
             "token": {"type": "str", "no_log": True},
             "kubeconfig": {"type": "path"},
             "checks": {"type": "list", "elements": "str", "choices": list(TOPICS)},
@@ -309,6 +317,7 @@ def main() -> None:
         kubeconfig=params["kubeconfig"] or "",
         token=params["token"] or "",
         reporter_required=params["reporter"] == "required",
+        other_node=params["other_node"],
     )
     try:
         reading = read_node(options, tolerances)

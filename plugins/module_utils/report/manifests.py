@@ -19,6 +19,8 @@ NAME = "nodewise-reporter"
 
 CRD_NAME = f"{schema.PLURAL}.{schema.GROUP}"
 NODE_GROUP = "system:nodes"
+OWN_NAME_ONLY = "a node may write only the NodeReport that bears its own name"
+"""What the admission policy, which is named :data:`NAME`, says of another node's."""
 
 _RBAC = "rbac.authorization.k8s.io"
 _ADMISSION = "admissionregistration.k8s.io/v1"
@@ -72,7 +74,7 @@ def confinement() -> list[dict[str, Any]]:
     validations = [
         {
             "expression": "request.userInfo.username == 'system:node:' + object.metadata.name",
-            "message": "a node may write only the NodeReport that bears its own name",
+            "message": OWN_NAME_ONLY,
         },
         {
             "expression": "has(object.metadata.ownerReferences) && object.metadata.ownerReferences.size() == 1"

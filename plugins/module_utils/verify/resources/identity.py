@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from ...api.times import parse_time
+from ...report.manifests import NAME, OWN_NAME_ONLY
 from ..result import FAIL, OK, UNKNOWN, WARN, Result
 from .reading import NodeReading, Tolerances, graded
 
@@ -205,18 +207,41 @@ def confinement(reading: NodeReading, _tolerances: Tolerances) -> list[Result]:
 
     SelfSubjectAccessReview knows nothing of admission policies and says yes, so it is tried, as a dry run.
     """
-    check, expected = "confinement", "another node's report is refused"
     sources = ("dry-run create of a NodeReport with the kubelet's credentials",)
+    results = [_refused(reading, "confinement", reading.foreign, "it would have been created", sources)]
+    status = reading.foreign_status
+    # One that is not there cannot be tried.
+    if status is not None and status.status != 404 and not (status.status == 403 and not reading.reporter_required):
+        sources = ("dry-run update of another node's NodeReport.status with the kubelet's credentials",)
+        results.append(_refused(reading, "confinement.status", status, "it would have been written", sources))
+    return results
+
+
+_POLICY = f"ValidatingAdmissionPolicy '{NAME}'"
+_ANY_POLICY = re.compile(r"ValidatingAdmissionPolicy '[^']*'")
+_NO_RIGHT = re.compile(r'User "[^"]*" cannot \w+ resource "')
+"""What the authorization says, whatever its mode; it comes before every admission."""
+
+
+def _refused(reading: NodeReading, check: str, tried: Reading, accepted: str, sources: tuple[str, ...]) -> Result:
+    """Judge an attempt by who refused it: only the policy's rule on names is a proof, since no one else would refuse each other node's report."""
+    expected = "another node's report is refused by its name"
     hint = "the ValidatingAdmissionPolicy of the reporter and its binding: role reporter applies them"
-    missing = reading.unreadable(check, expected, reading.foreign, sources=sources)
+    missing = reading.unreadable(check, expected, tried, sources=sources)
     if missing is not None:
-        return [missing]
-    tried = reading.foreign.value
-    if tried.status == 404 and not reading.reporter_required:
-        return [reading.result(check, OK, "the reporter is not required", "this cluster has no NodeReports", sources=sources)]
-    # A policy answers 422 as an invalid object does; only its words tell them apart.
-    if tried.status == 403 or (tried.status == 422 and "denied request" in tried.message):
-        return [reading.result(check, OK, expected, "refused", sources=sources)]
-    if 200 <= tried.status < 300:
-        return [reading.result(check, FAIL, expected, "it would have been created", sources=sources, hint=hint)]
-    return [reading.result(check, UNKNOWN, expected, f"HTTP {tried.status} {tried.message}", sources=sources, hint=hint)]
+        return missing
+    status, message = tried.value.status, tried.value.message
+    unauthorized = status == 403 and _NO_RIGHT.search(message) is not None
+    if (status == 404 or unauthorized) and not reading.reporter_required:
+        observed = "this cluster has no NodeReports" if status == 404 else "the node has no right to write any NodeReport"
+        return reading.result(check, OK, "the reporter is not required", observed, sources=sources)
+    if 200 <= status < 300:
+        return reading.result(check, FAIL, expected, accepted, sources=sources, hint=hint)
+    if status in (403, 422) and _POLICY in message and OWN_NAME_ONLY in message:
+        return reading.result(check, OK, expected, "refused", sources=sources)
+    if unauthorized:
+        observed = f"the node has no right to write any NodeReport, so the policy was not asked: {message}"
+        return reading.result(check, UNKNOWN, expected, observed, sources=sources, hint="the ClusterRole of the reporter and its binding: role reporter applies them")
+    if status in (403, 422) and (policy := _ANY_POLICY.search(message)):
+        return reading.result(check, UNKNOWN, expected, f"{policy.group()} refused it for another reason: {message}", sources=sources, hint=hint)
+    return reading.result(check, UNKNOWN, expected, f"HTTP {status} {message}", sources=sources, hint=hint)

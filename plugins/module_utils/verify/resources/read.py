@@ -72,6 +72,8 @@ class Options:
         Bearer token to use instead of the credentials in it.
     reporter_required : bool
         Whether the reporter's absence is a failure.
+    other_node : str
+        Another Node, whose report this one must not be able to change; empty tries none that is there.
     """
 
     name: str
@@ -82,6 +84,7 @@ class Options:
     token: str = field(default="", repr=False)
     reporter_required: bool = True
     node_kubeconfig: str = KUBECONFIG
+    other_node: str = ""
 
 
 def read_node(options: Options, tolerances: Tolerances, sleep: Callable[[float], None] = time.sleep) -> NodeReading:
@@ -110,7 +113,10 @@ def read_node(options: Options, tolerances: Tolerances, sleep: Callable[[float],
         review = _ask(own, "POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", _REVIEW)
         identity = replace(review, value=review.value["status"]["userInfo"]["username"]) if not review.error else review
         true_name = str(identity.value).removeprefix(NODE_USER) if not identity.error and str(identity.value).startswith(NODE_USER) else options.name
-        foreign = identity if identity.error and not identity.status else _foreign(own, true_name)
+        silent = identity if identity.error and not identity.status else None
+        foreign = silent or foreign_report(own, true_name)
+        other = options.other_node if options.other_node != true_name else ""
+        foreign_status = (silent or status_of_another(own, other)) if other else None
         clock = _Clock()
         looks = [_look(pool, given or own, kubelet, runtime, host, true_name, clock)]
         reading = NodeReading(
@@ -120,6 +126,7 @@ def read_node(options: Options, tolerances: Tolerances, sleep: Callable[[float],
             config_file=config_file,
             gone_flags=gone,
             foreign=foreign,
+            foreign_status=foreign_status,
             reporter_required=options.reporter_required,
             configz=configz.result(),
             clock=clock.reading,
@@ -276,11 +283,53 @@ def _ask(api: ApiClient, method: str, path: str, body: Any = None, clock: _Clock
         return Reading(error=f"{path}: the answer is no JSON ({error})")
 
 
-def _foreign(own: ApiClient, name: str) -> Reading:
-    """Try, as a dry run, to create a report under another name with the node's own credentials."""
-    body = {"apiVersion": schema.API_VERSION, "kind": schema.KIND, "metadata": {"name": f"{name}-of-another-node"}}
+def foreign_report(own: ApiClient, name: str) -> Reading:
+    """Try, as a dry run, to create a report under another name with the node's own credentials.
+
+    It has all that is asked of a node's report, so that nothing but the name can be wrong with it.
+
+    Parameters
+    ----------
+    own : ApiClient
+        With the node's credentials.
+    name : str
+        The node's.
+    """
+    other = f"{name}-of-another-node"
+    owner = {"apiVersion": "v1", "kind": "Node", "name": other, "uid": _NOBODY}
+    body = {"apiVersion": schema.API_VERSION, "kind": schema.KIND, "metadata": {"name": other, "ownerReferences": [owner]}}
+    return _tried(own, "POST", f"{schema.PATH}?dryRun=All", body)
+
+
+_NOBODY = "00000000-0000-0000-0000-000000000000"
+"""Uid of a Node that is not there; the API server asks only that there be one."""
+
+
+def status_of_another(own: ApiClient, other: str) -> Reading:
+    """Try, as a dry run, to write another node's status, as it is, with the node's own credentials.
+
+    Parameters
+    ----------
+    own : ApiClient
+        With the node's credentials.
+    other : str
+        Name of the other Node.
+    """
+    path = f"{schema.PATH}/{other}"
+    for last in (False, True):
+        found = _ask(own, "GET", path)
+        if found.error:
+            return found
+        attempt = _tried(own, "PUT", f"{path}/status?dryRun=All", found.value)
+        # A conflict is found before the policy is asked: its owner has just written it, and will not again for a while.
+        if last or attempt.error or attempt.value.status != 409:
+            break
+    return attempt
+
+
+def _tried(own: ApiClient, method: str, path: str, body: Any) -> Reading:
     try:
-        answer = own.request("POST", f"{schema.PATH}?dryRun=All", body)
+        answer = own.request(method, path, body)
     except NodewiseError as error:
         return Reading(error=error.message)
     return Reading(Attempt(answer.status, answer.message))

@@ -169,7 +169,9 @@ class NodeReading:
     reporter_config : Reading
         Digest of the reporter's configuration on disk, as a report names it.
     foreign : Reading
-        :class:`Attempt`: a NodeReport with another name, written with the node's own credentials.
+        :class:`Attempt`: a NodeReport with another name, created with the node's own credentials.
+    foreign_status : Reading or None
+        :class:`Attempt`: the status of another node's NodeReport, written likewise. None if no other node was named.
     looks : sequence of Look
         At least one, in time's order.
     reporter_required : bool
@@ -190,6 +192,7 @@ class NodeReading:
     reporter: Reading = _NOT_READ
     reporter_config: Reading = _NOT_READ
     foreign: Reading = _NOT_READ
+    foreign_status: Reading | None = None
     reporter_required: bool = True
 
     @property

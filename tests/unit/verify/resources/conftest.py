@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from ansible_collections.nodewise.cluster.plugins.module_utils.cri.model import Container, ContainerKey, Counter, RuntimeReading, RuntimeStatus
 from ansible_collections.nodewise.cluster.plugins.module_utils.node.model import CpuCounter, Filesystem, HostReading, Memory
+from ansible_collections.nodewise.cluster.plugins.module_utils.report.manifests import OWN_NAME_ONLY
 from ansible_collections.nodewise.cluster.plugins.module_utils.verify.api import Reading
 from ansible_collections.nodewise.cluster.plugins.module_utils.verify.resources.reading import Attempt, Clock, Look, NodeReading
 
@@ -26,6 +27,11 @@ NAMES = (("kube-system", "calico-node-x", "calico-node"), ("kube-system", "kube-
 def stamp(seconds: float) -> str:
     """Return a moment, in seconds from NOW, as the API writes it."""
     return datetime.datetime.fromtimestamp(NOW + seconds, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def refusal(name: str, words: str = OWN_NAME_ONLY, policy: str = "nodewise-reporter") -> str:
+    """Return what the API server says for an admission policy that refuses a NodeReport."""
+    return f"nodereports.nodewise.dev \"{name}\" is forbidden: ValidatingAdmissionPolicy '{policy}' with binding '{policy}' denied request: {words}"
 
 
 def node() -> dict[str, Any]:
@@ -157,7 +163,8 @@ def make_reading(*looks: Look, **changed: Any) -> NodeReading:
         Reading(NOW + 300 * 86400),
         Reading("active"),
         Reading("0123abcd"),
-        Reading(Attempt(422, "is forbidden: ValidatingAdmissionPolicy 'x' denied request: another node's report")),
+        Reading(Attempt(422, refusal("w1-of-another-node"))),
+        Reading(Attempt(422, refusal("w2"))),
     )
     return replace(reading, **changed)
 

@@ -15,7 +15,7 @@ from ansible_collections.nodewise.cluster.plugins.module_utils.verify.resources 
 from ansible_collections.nodewise.cluster.plugins.module_utils.verify.resources.reading import Attempt, Clock, Look, NodeReading, Tolerances
 from ansible_collections.nodewise.cluster.plugins.module_utils.verify.result import FAIL, OK, UNKNOWN, WARN, Result
 
-from .conftest import stamp
+from .conftest import refusal, stamp
 
 Made = Callable[..., NodeReading]
 MakeLook = Callable[..., Look]
@@ -207,18 +207,53 @@ def test_a_reporter_without_a_report(made: Made, look: MakeLook) -> None:
 # -- confinement ---------------------------------------------------------------------------------------------------------
 
 
+OWNED = "the NodeReport of a node must be owned by the Node of the same name, and by nothing else"
+NO_RIGHT = 'nodereports.nodewise.dev is forbidden: User "system:node:w1" cannot create resource "nodereports" in API group "nodewise.dev" at the cluster scope'
+NO_STATUS_RIGHT = NO_RIGHT.replace("cannot create resource", "cannot update resource").replace('"nodereports"', '"nodereports/status"')
+NOT_FOUND = "the server could not find the requested resource"
+
+
 @pytest.mark.parametrize(
     ("status", "message", "required", "expected"),
     [
-        (422, "ValidatingAdmissionPolicy 'x' denied request: no", True, OK),
-        (403, "forbidden", True, OK),
-        (422, "spec: Required value", True, UNKNOWN),
+        (422, refusal("w1-of-another-node"), True, OK),
+        # The policy's reason may be made Forbidden.
+        (403, refusal("w1-of-another-node"), True, OK),
+        # Another rule of it, one whose expression fails, and another policy: no proof that names are looked at.
+        (422, refusal("w1-of-another-node", OWNED), True, UNKNOWN),
+        (422, refusal("w1-of-another-node", "expression 'x' resulted in error: no such key: y"), True, UNKNOWN),
+        (422, refusal("w1-of-another-node", policy="frozen"), True, UNKNOWN),
+        (422, refusal("w1-of-another-node", policy="nodewise-reporter-2"), True, UNKNOWN),
+        (403, NO_RIGHT, True, UNKNOWN),
+        (403, NO_RIGHT, False, OK),
+        (403, NO_STATUS_RIGHT, True, UNKNOWN),
+        (403, 'admission webhook "x.example.com" denied the request: no', True, UNKNOWN),
+        (403, 'admission webhook "x.example.com" denied the request: no', False, UNKNOWN),
+        (422, 'NodeReport.nodewise.dev "w1-of-another-node" is invalid: spec: Required value', True, UNKNOWN),
         (201, "", True, FAIL),
-        (404, "the server could not find the requested resource", True, UNKNOWN),
-        (404, "the server could not find the requested resource", False, OK),
-        (500, "internal error", True, UNKNOWN),
+        (201, "", False, FAIL),
+        (404, NOT_FOUND, True, UNKNOWN),
+        (404, NOT_FOUND, False, OK),
+        (500, "Internal error occurred", True, UNKNOWN),
     ],
 )
 def test_confinement(made: Made, status: int, message: str, required: bool, expected: str) -> None:
-    (result,) = identity.confinement(made(foreign=Reading(Attempt(status, message)), reporter_required=required), Tolerances())
-    assert result.status == expected
+    reading = made(foreign=Reading(Attempt(status, message)), reporter_required=required)
+    assert by_name(identity.confinement(reading, Tolerances())) == {"confinement": expected, "confinement.status": OK}
+    reading = made(foreign_status=Reading(Attempt(status, message)), reporter_required=required)
+    assert by_name(identity.confinement(reading, Tolerances())) == {"confinement": OK, "confinement.status": expected}
+
+
+@pytest.mark.parametrize(
+    ("tried", "required", "there"),
+    [
+        (None, True, False),
+        (Reading(error=f"HTTP 404 {NOT_FOUND}", status=404), True, False),
+        (FORBIDDEN, False, False),
+        (FORBIDDEN, True, True),
+        (Reading(error="cp1:6443 sent nothing for 5 s."), True, True),
+    ],
+)
+def test_a_report_that_is_not_there_cannot_be_tried(made: Made, tried: Reading | None, required: bool, there: bool) -> None:
+    found = by_name(identity.confinement(made(foreign_status=tried, reporter_required=required), Tolerances()))
+    assert found == {"confinement": OK, **({"confinement.status": UNKNOWN} if there else {})}
