@@ -12,10 +12,12 @@ from typing import Any
 from ...api.times import parse_time
 from ...report.manifests import NAME, OWN_NAME_ONLY
 from ..result import FAIL, OK, UNKNOWN, WARN, Result
+from .figures import figures
 from .reading import NodeReading, Tolerances, graded
 
 NODE_USER = "system:node:"
 _REPORTER_HINT = "systemctl status nodewise-reporter; journalctl -u nodewise-reporter"
+_BOOT_ID = "/proc/sys/kernel/random/boot_id"
 _ABOUT_RUNTIME = ("runtime", "PLEG", "CNI", "cni")
 
 
@@ -35,17 +37,25 @@ def identity(reading: NodeReading, _tolerances: Tolerances) -> list[Result]:
         return [*results, missing]
     info = node.value["status"]["nodeInfo"]
     pairs = [("machineID", reading.machine_id.value, info.get("machineID", ""))]
+    unread = []
     # Not every machine has a readable one; the kubelet falls back to something of its own then.
-    if not reading.system_uuid.error:
+    if reading.system_uuid.error:
+        unread.append("no systemUUID to compare")
+    else:
         pairs.append(("systemUUID", reading.system_uuid.value.lower(), info.get("systemUUID", "").lower()))
-    if reading.last.host.boot_id is not None:
+    boot_id = reading.last.host.boot_id
+    if boot_id is not None:
         # Hosts that share a kernel share its boot id; what our reading appends to tell them apart is not the kubelet's.
-        pairs.append(("bootID", reading.last.host.boot_id.partition("+")[0], info.get("bootID", "")))
+        pairs.append(("bootID", boot_id.partition("+")[0], info.get("bootID", "")))
     differing = [f"{name} {said}" for name, own, said in pairs if own != said]
     expected = ", ".join(f"{name} {own}" for name, own, said in pairs if own != said or not differing)
     hint = "another machine registered under this name, or the kubelet has not posted its status since the reboot"
-    status = FAIL if differing else OK
-    results.append(reading.result("identity.machine", status, expected, ", ".join(differing) or "the same", sources=sources, hint=hint))
+    if boot_id is None:
+        unread.append(_no_boot_id(reading))
+        hint = hint if differing else _BOOT_ID
+    status = FAIL if differing else UNKNOWN if boot_id is None else OK
+    observed = "; ".join([", ".join(differing) or "the same", *unread])
+    results.append(reading.result("identity.machine", status, expected, observed, sources=sources, hint=hint))
     return results
 
 
@@ -124,8 +134,8 @@ def clock(reading: NodeReading, tolerances: Tolerances) -> list[Result]:
     return results
 
 
-def report(reading: NodeReading, _tolerances: Tolerances) -> list[Result]:
-    """Whether the reporter runs, and its report is fresh, of this boot, and goes on."""
+def report(reading: NodeReading, tolerances: Tolerances) -> list[Result]:
+    """Whether the reporter runs, and its report is fresh, of this boot, goes on, and agrees with itself."""
     running = _reporter(reading)
     found = reading.last.report
     if running.status == OK and reading.reporter.value == "not-found" and found.status == 404:
@@ -135,7 +145,7 @@ def report(reading: NodeReading, _tolerances: Tolerances) -> list[Result]:
     missing = reading.unreadable("report.age", "a fresh NodeReport", found, sources=("NodeReport",))
     if missing is not None:
         return [running, missing]
-    return [running, _age(reading), *_sequence(reading), *_boot(reading), *_configuration(reading)]
+    return [running, _age(reading), *_sequence(reading), _boot(reading), *_configuration(reading), figures(reading, tolerances)]
 
 
 def _reporter(reading: NodeReading) -> Result:
@@ -181,11 +191,18 @@ def _sequence(reading: NodeReading) -> list[Result]:
     return [reading.result("report.sequence", OK if good else FAIL, expected, observed, sources=sources, hint=hint)]
 
 
-def _boot(reading: NodeReading) -> list[Result]:
+def _boot(reading: NodeReading) -> Result:
     own, said = reading.last.host.boot_id, reading.last.report.value["status"].get("bootID")
-    if own is None or said is None:
-        return []
-    return [reading.result("report.boot", OK if own == said else FAIL, own, said, sources=("NodeReport.status.bootID", "host"), hint=_REPORTER_HINT)]
+    check, sources = "report.boot", ("NodeReport.status.bootID", "host")
+    if own is None:
+        return reading.result(check, UNKNOWN, said or "this boot", _no_boot_id(reading), sources=sources, hint=_BOOT_ID)
+    if said is None:
+        return reading.result(check, UNKNOWN, own, "the report does not tell", sources=sources, hint=_REPORTER_HINT)
+    return reading.result(check, OK if own == said else FAIL, own, said, sources=sources, hint=_REPORTER_HINT)
+
+
+def _no_boot_id(reading: NodeReading) -> str:
+    return f"the host's boot id could not be read: {'; '.join(reading.last.host.errors) or 'no reason given'}"
 
 
 def _configuration(reading: NodeReading) -> list[Result]:

@@ -123,14 +123,21 @@ _LEFT_OUT = "crictl stats, /stats/summary: who lacks the figure; a container tha
 
 
 def _reported_containers(reading: NodeReading, look: Look) -> list[Result]:
-    said = look.report.value["status"].get("containers", {}).get("running")
+    """What came since the sample may be missing in it, and what went since may be in it; but what runs for long must have been counted."""
+    status = look.report.value["status"]
+    said = status.get("containers", {}).get("running")
     if said is None:
         return []
-    counted = len(running(look))
-    # What came or went since the sample explains a difference, and what is gone cannot be seen any more.
-    hint = "the report's sample is older than this look; verify again"
+    before = (parse_time(status["observedAt"]) - _STARTING) * 1e9
+    counted, lasting = len(running(look)), sum(container.key.created_at <= before for container in running(look).values())
+    hint = "journalctl -u nodewise-reporter; crictl ps" if said < lasting else "the report's sample is older than this look; verify again"
     sources = ("NodeReport.status.containers", "CRI ListContainers")
-    return [reading.result("containers.report", OK if said == counted else WARN, str(counted), str(said), sources=sources, hint=hint)]
+    result = FAIL if said < lasting else WARN if said > counted else OK
+    return [reading.result("containers.report", result, str(counted), str(said), f"{lasting} at the least", sources, hint)]
+
+
+_STARTING = 60.0
+"""Seconds in which a container that was created runs, or will not run."""
 
 
 def memory(reading: NodeReading, tolerances: Tolerances) -> list[Result]:
@@ -196,31 +203,56 @@ def _own(look: Look, bytes_: float) -> str:
 
 
 def _sampled_memory(reading: NodeReading, look: Look, tolerances: Tolerances) -> list[Result]:
-    """Figures with a time of their own. A sample that is too old is not compared, and its source is not named."""
-    own = look.host.memory.working_set
-    if own is None:
-        return []
+    """Figures with a time of their own. Those of metrics-server are not compared if they are too old, since there are younger ones soon.
+
+    A report's are what consumers act on as long as it is valid, so they are compared for as long; the older, the more they may be apart.
+    """
     results = []
-    for part, source, at, figure in _samples(look):
-        if figure is None or abs(look.at - at) > tolerances.sample_seconds:
-            continue
-        limit = _memory_tolerance(tolerances, own, max(len(running(look)), _NODE))
-        # Memory moves between two samples, so this is a warning only.
-        status, observed = OK if _apart(look, own, figure) <= limit else WARN, f"{mebibytes(figure)}, {look.at - at:.0f} s ago"
-        hint = "verify again: it was measured at another time"
-        results.append(reading.result(f"memory.{part}", status, _own(look, own), observed, mebibytes(limit), (source, "host"), hint))
+    memory = look.host.memory
+    if not look.metrics.error:
+        at, figure = parse_time(look.metrics.value["timestamp"]), float(parse_quantity(look.metrics.value["usage"]["memory"]))
+        if abs(look.at - at) <= tolerances.sample_seconds:
+            results.append(_sample_of_memory(reading, tolerances, "metrics-api", "NodeMetrics.usage.memory", at, memory.working_set, figure, 1.0))
+    if not look.report.error:
+        status = look.report.value["status"]
+        at, said = parse_time(status["observedAt"]), status.get("memoryBytes", {})
+        for part, name, own in (("report", "workingSet", memory.working_set), ("report-now", "now", memory.used)):
+            source = f"NodeReport.status.memoryBytes.{name}"
+            if name not in said:  # which the check of the report's figures tells, or the check of the node's memory
+                continue
+            wider = _wider(reading, tolerances)
+            if wider is None:
+                results.append(_expired(reading, f"memory.{part}", source))
+            else:
+                results.append(_sample_of_memory(reading, tolerances, part, source, at, own, said[name], wider))
     return results
 
 
-def _samples(look: Look) -> list[tuple[str, str, float, float | None]]:
-    samples: list[tuple[str, str, float, float | None]] = []
-    if not look.metrics.error:
-        value = float(parse_quantity(look.metrics.value["usage"]["memory"]))
-        samples.append(("metrics-api", "NodeMetrics.usage.memory", parse_time(look.metrics.value["timestamp"]), value))
-    if not look.report.error:
-        status = look.report.value["status"]
-        samples.append(("report", "NodeReport.status.memoryBytes", parse_time(status["observedAt"]), status.get("memoryBytes", {}).get("workingSet")))
-    return samples
+def _wider(reading: NodeReading, tolerances: Tolerances) -> float | None:
+    """Return how many times as much as samples of the same time a report's figures may be apart; None if it is not valid (any more)."""
+    status = reading.last.report.value["status"]
+    at = parse_time(status["observedAt"])
+    age = abs(reading.last.at - at)
+    return None if age > parse_time(status["expiresAt"]) - at else max(age / max(tolerances.sample_seconds, 1.0), 1.0)
+
+
+def _expired(reading: NodeReading, check: str, source: str) -> Result:
+    hint = "what the check of the report's age names; it cannot be compared before there is a new one"
+    return reading.result(check, UNKNOWN, "the host's figure", "the report is not of this time", sources=(source, "host"), hint=hint)
+
+
+def _sample_of_memory(
+    reading: NodeReading, tolerances: Tolerances, part: str, source: str, at: float, own: float | None, figure: float, wider: float
+) -> Result:
+    look, check, sources = reading.last, f"memory.{part}", (source, "host")
+    if own is None:
+        observed = f"could not be read: {'; '.join(look.host.errors) or 'no reason given'}"
+        return reading.result(check, UNKNOWN, mebibytes(figure), observed, sources=sources, hint="/proc/meminfo; /sys/fs/cgroup")
+    limit = wider * _memory_tolerance(tolerances, own, max(len(running(look)), _NODE))
+    # Memory moves between two samples, so this is a warning only.
+    status, observed = OK if _apart(look, own, figure) <= limit else WARN, f"{mebibytes(figure)}, {look.at - at:.0f} s ago"
+    hint = "verify again: it was measured at another time"
+    return reading.result(check, status, _own(look, own), observed, mebibytes(limit), sources, hint)
 
 
 def cpu(reading: NodeReading, tolerances: Tolerances) -> list[Result]:
@@ -330,27 +362,33 @@ _REPORTED = 90.0
 def _sampled_cpu(reading: NodeReading, tolerances: Tolerances) -> list[Result]:
     """Rates of others, over windows of their own: the report's now and averages span a range, and the tolerance is three times as wide.
 
-    metrics-server's window ended before ours began, so its rate may also be one of those that the report has of that time.
+    metrics-server's window ended before ours began, so its rate may also be one of those that the report has of that time. A report is
+    compared as long as it is valid; the older, the more it may be apart.
     """
     look = reading.last
     own = _rate(reading.looks[0].host.cpu, look.host.cpu)
     if own is None:
         return []
-    samples, others = [], [own]
+    samples: list[tuple[str, str, str, list[float], list[float], float]] = []
+    results, others = [], [own]
     if not look.report.error:
-        status = look.report.value["status"]
+        status, source = look.report.value["status"], "NodeReport.status.cpuMillicores"
         rates = [value / 1000 for key, value in status.get("cpuMillicores", {}).items() if key != "allocatable"]
-        samples.append(("report", "NodeReport.status.cpuMillicores", status["observedAt"], rates, [own]))
+        wider = _wider(reading, tolerances)
+        if wider is not None:
+            samples.append(("report", source, status["observedAt"], rates, [own], wider))
+        elif rates:
+            results.append(_expired(reading, "cpu.report", source))
         others += rates if abs(look.at - parse_time(status["observedAt"])) <= _REPORTED else []
     if not look.metrics.error:
         rates = [float(parse_quantity(look.metrics.value["usage"]["cpu"]))]
-        samples.append(("metrics-api", "NodeMetrics.usage.cpu", look.metrics.value["timestamp"], rates, others))
-    results = []
-    for part, source, at, rates, wanted in samples:
+        if abs(look.at - parse_time(look.metrics.value["timestamp"])) <= tolerances.sample_seconds:
+            samples.append(("metrics-api", "NodeMetrics.usage.cpu", look.metrics.value["timestamp"], rates, others, 1.0))
+    for part, source, at, rates, wanted, wider in samples:
         age = look.at - parse_time(at)
-        if not rates or abs(age) > tolerances.sample_seconds:
+        if not rates:
             continue
-        limit = 3 * max(max(wanted) * tolerances.cpu_percent / 100, tolerances.cpu_millicores / 1000)
+        limit = 3 * wider * max(max(wanted) * tolerances.cpu_percent / 100, tolerances.cpu_millicores / 1000)
         good = min(rates) - limit <= max(wanted) and min(wanted) <= max(rates) + limit
         observed = f"{_range(rates)}, {age:.0f} s ago"
         # Load moves between two windows, so this is a warning only.

@@ -15,6 +15,7 @@ import pytest
 from ansible_collections.nodewise.cluster.plugins.module_utils.cri.model import Container, ContainerKey, Counter, RuntimeReading, RuntimeStatus
 from ansible_collections.nodewise.cluster.plugins.module_utils.node.model import CpuCounter, Filesystem, HostReading, Memory
 from ansible_collections.nodewise.cluster.plugins.module_utils.report.manifests import OWN_NAME_ONLY
+from ansible_collections.nodewise.cluster.plugins.module_utils.report.schema import CONDITIONS
 from ansible_collections.nodewise.cluster.plugins.module_utils.verify.api import Reading
 from ansible_collections.nodewise.cluster.plugins.module_utils.verify.resources.reading import Attempt, Clock, Look, NodeReading
 
@@ -108,6 +109,10 @@ def host(seconds: float) -> HostReading:
     )
 
 
+def of_filesystem(capacity: int, used: int) -> dict[str, int]:
+    return {"capacityBytes": capacity * MIB, "usedBytes": used * MIB, "availableBytes": (capacity - used) * MIB}
+
+
 def report() -> dict[str, Any]:
     return {
         "status": {
@@ -118,8 +123,15 @@ def report() -> dict[str, Any]:
             "configDigest": "0123abcd",
             "cpuMillicores": {"allocatable": 2000, "now": 480, "avg1m": 510},
             "memoryBytes": {"allocatable": 8092 * MIB, "now": 900 * MIB, "workingSet": 990 * MIB},
-            "filesystems": [{"roles": ["node"], "capacityBytes": 20480 * MIB}, {"roles": ["image"], "capacityBytes": 10240 * MIB}],
-            "containers": {"running": 3},
+            "percent": {"cpu": 24, "memory": 11, "disk": 27},
+            "filesystems": [
+                {"roles": ["node"], "mountpoint": "/var/lib/kubelet", **of_filesystem(20480, 5480)},
+                {"roles": ["image"], "mountpoint": "/var/lib/containerd", **of_filesystem(10240, 2240)},
+            ],
+            "pods": {"ready": 3, "notReady": 0},
+            "containers": {"created": 0, "running": 3, "exited": 1, "unknown": 0},
+            "conditions": [{"type": name, "status": "False", "lastTransitionTime": stamp(-3600)} for name in CONDITIONS],
+            "pressure": "none",
         }
     }
 

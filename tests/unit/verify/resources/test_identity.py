@@ -66,8 +66,20 @@ def test_hosts_that_share_a_kernel_share_its_boot_id(made: Made, look: MakeLook)
 
 def test_a_machine_without_a_uuid(made: Made) -> None:
     result = the(identity.identity(made(system_uuid=Reading(error="does not exist")), Tolerances()), "identity.machine")
-    assert result.status == OK
+    assert (result.status, result.observed) == (OK, "the same; no systemUUID to compare")
     assert "systemUUID" not in result.expected
+
+
+def test_a_boot_id_that_cannot_be_read_is_not_the_same(made: Made, look: MakeLook, plain: Callable[[str], Any]) -> None:
+    unread = look()
+    unread = replace(unread, host=replace(unread.host, boot_id=None, errors=("boot_id: denied",)))
+    result = the(identity.identity(made(unread), Tolerances()), "identity.machine")
+    assert (result.status, result.observed) == (UNKNOWN, "the same; the host's boot id could not be read: boot_id: denied")
+    assert the(identity.report(made(unread), Tolerances()), "report.boot").status == UNKNOWN
+    node = plain("node")
+    node["status"]["nodeInfo"]["machineID"] = "other"
+    result = the(identity.identity(made(replace(unread, node=Reading(node))), Tolerances()), "identity.machine")
+    assert (result.status, result.observed.partition(";")[0]) == (FAIL, "machineID other")
 
 
 # -- runtime -------------------------------------------------------------------------------------------------------------
@@ -148,7 +160,7 @@ def test_report_age_at_its_edges(made: Made, look: MakeLook, plain: Callable[[st
     report = plain("report")
     report["status"].update(observedAt=stamp(-age), expiresAt=stamp(180 - age))
     results = identity.report(made(look(report=Reading(report)), clock=Reading(Clock(0.0, 0.01))), Tolerances())
-    assert by_name(results) == {"report.service": OK, "report.age": status, "report.boot": OK, "report.configuration": OK}
+    assert by_name(results) == {"report.service": OK, "report.age": status, "report.boot": OK, "report.configuration": OK, "report.figures": OK}
 
 
 def test_a_frozen_report_is_told_from_a_stopped_reporter(made: Made, look: MakeLook, plain: Callable[[str], Any]) -> None:
@@ -188,6 +200,8 @@ def test_a_report_of_another_boot(made: Made, look: MakeLook, plain: Callable[[s
     report = plain("report")
     report["status"]["bootID"] = "before"
     assert the(identity.report(made(look(report=Reading(report))), Tolerances()), "report.boot").status == FAIL
+    del report["status"]["bootID"]
+    assert the(identity.report(made(look(report=Reading(report))), Tolerances()), "report.boot").status == UNKNOWN
 
 
 @pytest.mark.parametrize(("required", "status"), [(True, FAIL), (False, OK)])

@@ -30,7 +30,8 @@ ROOM = int(16 * MIB * math.sqrt(3))
 def test_a_healthy_node(made: Made, look: MakeLook) -> None:
     reading = made(look(), look(5))
     assert by_name(usage.containers(reading, Tolerances())) == {"containers": OK, "containers.report": OK}
-    assert by_name(usage.memory(reading, Tolerances())) == {"memory.containers": OK, "memory.node": OK, "memory.metrics-api": OK, "memory.report": OK}
+    compared = ("containers", "node", "metrics-api", "report", "report-now")
+    assert by_name(usage.memory(reading, Tolerances())) == {f"memory.{name}": OK for name in compared}
     assert by_name(usage.cpu(reading, Tolerances())) == {"cpu.pods": OK, "cpu.node": OK, "cpu.containers": OK, "cpu.metrics-api": OK, "cpu.report": OK}
     assert by_name(usage.filesystems(reading, Tolerances())) == {"filesystems.node": OK, "filesystems.image": OK, "filesystems.report": OK}
 
@@ -108,6 +109,17 @@ def test_another_count_in_the_report_is_a_warning(made: Made, look: MakeLook, pl
     assert the(usage.containers(made(look(report=Reading(report))), Tolerances()), "containers.report").status == WARN
 
 
+@pytest.mark.parametrize(("created", "said", "status"), [(-1000, 2, FAIL), (-80, 2, FAIL), (-79, 2, OK), (-79, 3, OK), (-79, 1, FAIL), (-1000, 0, FAIL)])
+def test_what_runs_for_long_must_have_been_counted(made: Made, look: MakeLook, plain: Plain, created: float, said: int, status: str) -> None:
+    one, report = look(), plain("report")
+    listed = one.runtime.containers  # type: ignore[union-attr]
+    young = replace(listed[0], key=replace(listed[0].key, created_at=int((NOW + created) * 1e9)))  # type: ignore[index]
+    report["status"]["containers"]["running"] = said
+    changed = replace(one, runtime=replace(one.runtime, containers=(young, *listed[1:])), report=Reading(report))  # type: ignore[index,type-var]
+    result = the(usage.containers(made(changed), Tolerances()), "containers.report")
+    assert (result.status, result.expected) == (status, "3")
+
+
 # -- memory --------------------------------------------------------------------------------------------------------------
 
 
@@ -176,10 +188,39 @@ def test_of_many_only_the_first_are_named(made: Made, look: MakeLook) -> None:
 
 
 @pytest.mark.parametrize(("age", "there"), [(30, True), (30.1, False)])
-def test_a_sample_that_is_too_old_is_not_compared(made: Made, look: MakeLook, plain: Plain, age: float, there: bool) -> None:
+def test_a_sample_of_metrics_server_that_is_too_old_is_not_compared(made: Made, look: MakeLook, age: float, there: bool) -> None:
+    metrics = Reading({"timestamp": stamp(-age), "window": "15s", "usage": {"memory": "1000Mi", "cpu": "500m"}})
+    assert ("memory.metrics-api" in by_name(usage.memory(made(look(metrics=metrics)), Tolerances()))) is there
+    assert ("cpu.metrics-api" in by_name(usage.cpu(made(look(-5), look(metrics=metrics)), Tolerances()))) is there
+
+
+@pytest.mark.parametrize("key", ["now", "workingSet"])
+@pytest.mark.parametrize(
+    ("age", "more", "status"),
+    [(0, 64, OK), (30, 64, OK), (30, 65, WARN), (90, 192, OK), (90, 193, WARN), (180, 193, OK), (180, 800, WARN), (180.1, 0, UNKNOWN), (-3600, 0, UNKNOWN)],
+)
+def test_a_reports_memory_is_compared_as_long_as_it_is_valid(
+    made: Made, look: MakeLook, plain: Plain, key: str, age: float, more: int, status: str
+) -> None:
     report = plain("report")
-    report["status"].update(observedAt=stamp(-age))
-    assert ("memory.report" in by_name(usage.memory(made(look(report=Reading(report))), Tolerances()))) is there
+    own = {"now": 900 * MIB, "workingSet": 1000 * MIB}
+    report["status"].update(observedAt=stamp(-age), expiresAt=stamp(180 - age), memoryBytes={**own, key: own[key] + more * MIB})
+    found = by_name(usage.memory(made(look(report=Reading(report))), Tolerances()))
+    assert found["memory.report-now" if key == "now" else "memory.report"] == status
+
+
+def test_a_memory_that_the_host_does_not_tell(made: Made, look: MakeLook) -> None:
+    host = look().host
+    unread = look(host=replace(host, memory=replace(host.memory, used=None), errors=("MemAvailable: missing",)))
+    result = the(usage.memory(made(unread), Tolerances()), "memory.report-now")
+    assert (result.status, result.observed) == (UNKNOWN, "could not be read: MemAvailable: missing")
+
+
+@pytest.mark.parametrize(("age", "now", "status"), [(30, 650, OK), (30, 651, WARN), (90, 950, OK), (90, 951, WARN), (180.1, 500, UNKNOWN)])
+def test_a_reports_cpu_is_compared_as_long_as_it_is_valid(made: Made, look: MakeLook, plain: Plain, age: float, now: int, status: str) -> None:
+    report = plain("report")
+    report["status"].update(observedAt=stamp(5 - age), expiresAt=stamp(185 - age), cpuMillicores={"allocatable": 2000, "now": now, "avg1m": now})
+    assert the(usage.cpu(made(look(), look(5, report=Reading(report))), Tolerances()), "cpu.report").status == status
 
 
 @pytest.mark.parametrize(("used", "status"), [(1064 * MIB, OK), (1065 * MIB, WARN)])
