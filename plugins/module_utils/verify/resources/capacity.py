@@ -11,26 +11,25 @@ from fractions import Fraction
 from typing import Any
 
 from ...kube.quantity import parse_quantity
+from ...kubelet.schema import DEFAULT_EVICTION_HARD
 from ..result import FAIL, OK, UNKNOWN, WARN, Result
 from .reading import NodeReading, Tolerances, mebibytes
 
 _RESOURCES = ("cpu", "memory", "ephemeral-storage")
 _SIGNALS = {"memory": "memory.available", "ephemeral-storage": "nodefs.available"}
-DEFAULT_EVICTION_HARD: Mapping[str, str] = {
-    "memory.available": "100Mi",
-    "nodefs.available": "10%",
-    "nodefs.inodesFree": "5%",
-    "imagefs.available": "15%",
-}
-"""The kubelet's own thresholds (KubeletConfiguration v1beta1, Linux)."""
+_NONE = ("0%", "100%")
+"""Eviction thresholds that the kubelet takes for none (kubernetes/pkg/kubelet/eviction/helpers.go)."""
 
 
 def effective_eviction(configz: Mapping[str, Any]) -> dict[str, str]:
-    """Return the hard eviction thresholds that are in force: one of them given drops the defaults of the others, unless they are merged."""
-    given = configz.get("evictionHard")
-    if not given:
-        return dict(DEFAULT_EVICTION_HARD)
-    return {**DEFAULT_EVICTION_HARD, **given} if configz.get("mergeDefaultEvictionSettings") else dict(given)
+    """Return the hard eviction thresholds that are in force.
+
+    One of them given drops the defaults of the others, unless they are merged. The kubelet fills its defaults in before it tells its
+    configuration, in which an empty map is left out: without evictionHard there, it was given empty, and there are none.
+    """
+    given = configz.get("evictionHard") or {}
+    found = {**DEFAULT_EVICTION_HARD, **given} if configz.get("mergeDefaultEvictionSettings") else given
+    return {signal: str(text) for signal, text in found.items() if text not in _NONE}
 
 
 def threshold(text: str, capacity: Fraction) -> Fraction:

@@ -11,15 +11,17 @@ from fractions import Fraction
 from typing import Any
 
 from ...kubelet.merge import differences
+from ...kubelet.schema import DEFAULT_EVICTION_HARD
 from ...kubelet.values import parse_duration
 from ..result import FAIL, OK, UNKNOWN, WARN, Result
-from .capacity import DEFAULT_EVICTION_HARD, effective_eviction, threshold
+from .capacity import effective_eviction, threshold
 from .identity import condition
 from .reading import Look, NodeReading, Tolerances, graded, mebibytes
 
-# Eviction signal: the Node's condition, and where the Summary has available and capacity of it.
+# Eviction signal: the Node's condition, and where the Summary has what is available, and what is there in all or (without) what is used.
 _SIGNALS: Mapping[str, tuple[str, tuple[str, ...], str, str]] = {
     "memory.available": ("MemoryPressure", ("memory",), "availableBytes", ""),
+    "pid.available": ("PIDPressure", ("rlimit",), "", "maxpid"),
     "nodefs.available": ("DiskPressure", ("fs",), "availableBytes", "capacityBytes"),
     "nodefs.inodesFree": ("DiskPressure", ("fs",), "inodesFree", "inodes"),
     "imagefs.available": ("DiskPressure", ("runtime", "imageFs"), "availableBytes", "capacityBytes"),
@@ -42,14 +44,14 @@ def crossed(look: Look, configz: Mapping[str, Any]) -> dict[str, str]:
         available, capacity = told
         limit = threshold(text, Fraction(capacity))
         if available < limit:
-            inodes = signal.endswith("inodesFree")
-            figures = f"{available} < {int(limit)}" if inodes else f"{mebibytes(available)} < {mebibytes(float(limit))}"
+            counted = signal.endswith("inodesFree") or signal == "pid.available"
+            figures = f"{available} < {int(limit)}" if counted else f"{mebibytes(available)} < {mebibytes(float(limit))}"
             found[signal] = f"{signal} {figures}"
     return found
 
 
 def _thresholds(configz: Mapping[str, Any]) -> dict[str, str]:
-    return {signal: str(text) for signal, text in effective_eviction(configz).items() if signal in _SIGNALS}
+    return {signal: text for signal, text in effective_eviction(configz).items() if signal in _SIGNALS}
 
 
 def _told(look: Look, signal: str) -> tuple[int, int] | None:
@@ -58,11 +60,11 @@ def _told(look: Look, signal: str) -> tuple[int, int] | None:
     place: Any = look.summary.value.get("node")
     for key in path:
         place = (place or {}).get(key)
-    # memory.available's capacity is the node's; the Summary has no such field.
-    names = (available, total or "workingSetBytes")
-    if not place or any(name not in place for name in names):
+    # Of memory the Summary does not tell what is there in all, and of processes not what is available.
+    used = "workingSetBytes" if signal == "memory.available" else "curproc"
+    if not place or any(name not in place for name in (available or used, total or used)):
         return None
-    return place[available], place[total] if total else place[available] + place["workingSetBytes"]
+    return place[available] if available else place[total] - place[used], place[total] if total else place[available] + place[used]
 
 
 def pressure(reading: NodeReading, tolerances: Tolerances) -> list[Result]:
@@ -175,7 +177,7 @@ def configuration(reading: NodeReading, _tolerances: Tolerances) -> list[Result]
     missing = reading.unreadable("configuration.in-force", "config.yaml is in force", reading.configz, reading.config_file, sources=sources)
     if missing is not None:
         return [missing]
-    return [_in_force(reading, sources), _report_frequency(reading), _eviction(reading)]
+    return [_in_force(reading, sources), _report_frequency(reading), _eviction(reading), *_stats_from_cri(reading)]
 
 
 def _in_force(reading: NodeReading, sources: tuple[str, ...]) -> Result:
@@ -205,10 +207,30 @@ _FREQUENCIES = (("nodeStatusUpdateFrequency", "10s"), ("nodeStatusReportFrequenc
 
 def _eviction(reading: NodeReading) -> Result:
     lost = sorted(set(DEFAULT_EVICTION_HARD) - effective_eviction(reading.configz.value).keys())
-    hint = "evictionHard that names one threshold drops the defaults of the others: name them all, or mergeDefaultEvictionSettings: true"
+    hint = "evictionHard that names one threshold drops the defaults of the others: name them all, or mergeDefaultEvictionSettings: true; 0% is none"
     observed = f"no threshold for {', '.join(lost)}" if lost else "all there"
     expected = f"thresholds for {', '.join(DEFAULT_EVICTION_HARD)}"
     return reading.result("configuration.eviction", WARN if lost else OK, expected, observed, sources=("configz",), hint=hint)
+
+
+def _stats_from_cri(reading: NodeReading) -> list[Result]:
+    """With this feature gate the kubelet's CPU rates are the runtime's, and older ones take a rate since whoever asked last (kubernetes#122092)."""
+    if not (reading.configz.value.get("featureGates") or {}).get(_STATS_FROM_CRI):
+        return []
+    check, expected = "configuration.stats-from-cri", f"a runtime whose CPU rates are right for more than one who asks, or no {_STATS_FROM_CRI}"
+    look, sources = reading.last, ("configz featureGates", "CRI Version")
+    said = None if look.runtime is None else look.runtime.status
+    if said is None or said.name is None or said.version is None:
+        observed = f"the runtime's version could not be read: {look.runtime_error or (said.message if said else '') or 'it does not say'}"
+        return [reading.result(check, UNKNOWN, expected, observed, sources=sources, hint="crictl version")]
+    version = re.match(r"v?(\d+)\.(\d+)", said.version)
+    old = said.name == "containerd" and version is not None and tuple(map(int, version.groups())) < _COLLECTOR
+    hint = "containerd 2.3 or newer, which measures by itself (containerd#12629); or take the feature gate away"
+    return [reading.result(check, WARN if old else OK, expected, f"{said.name} {said.version}", sources=sources, hint=hint)]
+
+
+_STATS_FROM_CRI = "PodAndContainerStatsFromCRI"
+_COLLECTOR = (2, 3)
 
 
 def certificate(reading: NodeReading, tolerances: Tolerances) -> list[Result]:

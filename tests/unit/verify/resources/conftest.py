@@ -58,6 +58,7 @@ def summary(seconds: float) -> dict[str, Any]:
         "node": {
             "cpu": {"time": stamp(seconds), "usageCoreNanoSeconds": int((7000 + seconds * 0.5) * 1e9)},
             "memory": {"workingSetBytes": 1000 * MIB, "availableBytes": 7192 * MIB},
+            "rlimit": {"time": stamp(seconds), "maxpid": 32768, "curproc": 700},
             "fs": {"capacityBytes": 20480 * MIB, "availableBytes": 15000 * MIB, "inodes": 1000, "inodesFree": 900},
             "runtime": {"imageFs": {"capacityBytes": 10240 * MIB, "availableBytes": 8000 * MIB, "inodes": 1000, "inodesFree": 900}},
         },
@@ -154,6 +155,9 @@ def make_look(seconds: float = 0, **changed: Any) -> Look:
     return replace(look, **changed)
 
 
+of_images = {"imagefs.available": "15%", "imagefs.inodesFree": "5%"}
+
+
 def make_reading(*looks: Look, **changed: Any) -> NodeReading:
     reading = NodeReading(
         "w1",
@@ -166,7 +170,7 @@ def make_reading(*looks: Look, **changed: Any) -> NodeReading:
             {
                 "cgroupDriver": "systemd",
                 "serverTLSBootstrap": True,
-                "evictionHard": {"memory.available": "100Mi", "nodefs.available": "10%", "nodefs.inodesFree": "5%", "imagefs.available": "15%"},
+                "evictionHard": {"memory.available": "100Mi", "nodefs.available": "10%", "nodefs.inodesFree": "5%", **of_images},
             }
         ),
         Reading({"cgroupDriver": "systemd"}),

@@ -17,11 +17,12 @@ from ansible_collections.nodewise.cluster.plugins.module_utils.verify.resources 
 from ansible_collections.nodewise.cluster.plugins.module_utils.verify.resources.reading import Look, NodeReading, Tolerances
 from ansible_collections.nodewise.cluster.plugins.module_utils.verify.result import FAIL, OK, UNKNOWN, WARN
 
-from .conftest import MIB
+from .conftest import MIB, of_images
 from .test_identity import FORBIDDEN, by_name, the
 
 Made = Callable[..., NodeReading]
 MakeLook = Callable[..., Look]
+DEFAULTS = {"evictionHard": {"memory.available": "100Mi", "nodefs.available": "10%", "nodefs.inodesFree": "5%", **of_images}}
 
 
 def test_a_healthy_node(made: Made) -> None:
@@ -55,8 +56,15 @@ def test_storage_is_exact_to_a_kibibyte(made: Made, look: MakeLook) -> None:
 @pytest.mark.parametrize(
     ("configz", "expected"),
     [
-        ({}, {"cpu": 2, "memory": 8192 * MIB - 100 * MIB, "ephemeral-storage": 19327352800}),
-        ({"systemReserved": {"cpu": "200m", "memory": "1Gi"}, "kubeReserved": {"cpu": "0.3", "memory": "512Mi", "ephemeral-storage": "1Gi"}},
+        (DEFAULTS, {"cpu": 2, "memory": 8192 * MIB - 100 * MIB, "ephemeral-storage": 19327352800}),
+        # The kubelet tells its defaults; without any they were given empty. And these two shares are none.
+        ({}, {"cpu": 2, "memory": 8192 * MIB, "ephemeral-storage": 20480 * MIB}),
+        ({"evictionHard": {}, "mergeDefaultEvictionSettings": True}, {"cpu": 2, "memory": 8192 * MIB - 100 * MIB, "ephemeral-storage": 19327352800}),
+        ({"evictionHard": {"memory.available": "0%", "nodefs.available": "100%"}}, {"cpu": 2, "memory": 8192 * MIB, "ephemeral-storage": 20480 * MIB}),
+        ({"evictionHard": {"nodefs.available": "100%"}, "mergeDefaultEvictionSettings": True},
+         {"cpu": 2, "memory": 8192 * MIB - 100 * MIB, "ephemeral-storage": 20480 * MIB}),
+        ({**DEFAULTS, "systemReserved": {"cpu": "200m", "memory": "1Gi"},
+          "kubeReserved": {"cpu": "0.3", "memory": "512Mi", "ephemeral-storage": "1Gi"}},
          {"cpu": Fraction(3, 2), "memory": 8192 * MIB - 1636 * MIB, "ephemeral-storage": 19327352800 - 1024 * MIB}),
         # One threshold given drops the others, unless they are merged.
         ({"evictionHard": {"memory.available": "200Mi"}}, {"cpu": 2, "memory": 8192 * MIB - 200 * MIB, "ephemeral-storage": 20480 * MIB}),
@@ -95,7 +103,7 @@ def test_one_byte_off_fails(made: Made, look: MakeLook, plain: Callable[[str], A
 
 
 def test_a_reserved_setting_that_is_not_in_the_node(made: Made) -> None:
-    configz = Reading({"systemReserved": {"memory": "1Gi"}})
+    configz = Reading({**DEFAULTS, "systemReserved": {"memory": "1Gi"}})
     result = the(capacity.allocatable(made(configz=configz), Tolerances()), "allocatable")
     assert (result.status, result.expected) == (FAIL, f"memory {8092 * MIB - 1024 * MIB}")
 

@@ -71,6 +71,9 @@ def test_a_crossing_that_passed_meanwhile_counts_from_its_return(made: Made, loo
         (("memory",), "availableBytes", 100 * MIB - 1, "memory.available"),
         (("fs",), "inodesFree", 49, "nodefs.inodesFree"),
         (("runtime", "imageFs"), "availableBytes", 1535 * MIB, "imagefs.available"),
+        (("runtime", "imageFs"), "inodesFree", 49, "imagefs.inodesFree"),
+        (("rlimit",), "curproc", 32768 - 99, "pid.available 99 < 100"),
+        (("rlimit",), "curproc", 40000, "pid.available -7232 < 100"),
     ],
 )
 def test_each_signal(made: Made, look: MakeLook, path: tuple[str, ...], key: str, value: int, signal: str) -> None:
@@ -79,12 +82,31 @@ def test_each_signal(made: Made, look: MakeLook, path: tuple[str, ...], key: str
     for step in path:
         place = place[step]
     place[key] = value
-    assert the(kubelet.pressure(made(look(summary=Reading(changed))), Tolerances()), "pressure.signals").observed.startswith(signal)
+    configz = made().configz.value
+    configz["evictionHard"] = {**configz["evictionHard"], "pid.available": "100"}
+    result = the(kubelet.pressure(made(look(summary=Reading(changed)), configz=Reading(configz)), Tolerances()), "pressure.signals")
+    assert (result.status, result.observed.startswith(signal)) == (WARN, True)
+
+
+def test_processes_that_are_short_want_their_own_condition(made: Made, look: MakeLook, plain: Plain) -> None:
+    short = summary(0)
+    short["node"]["rlimit"]["curproc"] = 32000
+    configz = Reading({"evictionHard": {"pid.available": "10%"}})
+    for kind, status in (("PIDPressure", WARN), ("MemoryPressure", FAIL)):
+        node = under_pressure(plain("node"), kind)
+        looks = [look(seconds, node=node, summary=Reading(short)) for seconds in (0, 21)]
+        assert the(kubelet.pressure(made(*looks, configz=configz), Tolerances()), "pressure.signals").status == status
+
+
+@pytest.mark.parametrize("text", ["0%", "100%"])
+def test_a_threshold_that_the_kubelet_ignores_is_never_crossed(made: Made, look: MakeLook, text: str) -> None:
+    configz = Reading({"evictionHard": {"nodefs.available": text, "memory.available": "100Mi"}})
+    assert the(kubelet.pressure(made(look(summary=full()), configz=configz), Tolerances()), "pressure.signals").status == OK
 
 
 @pytest.mark.parametrize(
     ("path", "key", "signal"),
-    [(("memory",), "workingSetBytes", "memory.available"), (("fs",), "inodesFree", "nodefs.inodesFree"), (("runtime",), "imageFs", "imagefs.available")],
+    [(("memory",), "workingSetBytes", "memory.available"), (("fs",), "inodesFree", "nodefs.inodesFree"), (("runtime",), "imageFs", "imagefs.available, imagefs.inodesFree")],
 )
 def test_a_signal_without_figures_is_not_taken_for_good(made: Made, look: MakeLook, path: tuple[str, ...], key: str, signal: str) -> None:
     changed = summary(0)
@@ -180,9 +202,35 @@ def test_the_report_frequency_trap(made: Made, configz: dict[str, Any], status: 
 def test_the_eviction_trap(made: Made) -> None:
     configz = {"evictionHard": {"memory.available": "200Mi", "nodefs.available": "10%"}}
     result = the(kubelet.configuration(made(configz=Reading(configz)), Tolerances()), "configuration.eviction")
-    assert (result.status, result.observed) == (WARN, "no threshold for imagefs.available, nodefs.inodesFree")
+    assert (result.status, result.observed) == (WARN, "no threshold for imagefs.available, imagefs.inodesFree, nodefs.inodesFree")
     merged = {**configz, "mergeDefaultEvictionSettings": True}
     assert the(kubelet.configuration(made(configz=Reading(merged)), Tolerances()), "configuration.eviction").status == OK
+
+
+def test_what_is_no_threshold_is_lost(made: Made) -> None:
+    given = made().configz.value["evictionHard"]
+    for configz, lost in (({"evictionHard": {**given, "imagefs.available": "0%"}}, "imagefs.available"), ({}, ", ".join(sorted(given)))):
+        result = the(kubelet.configuration(made(configz=Reading(configz)), Tolerances()), "configuration.eviction")
+        assert (result.status, result.observed) == (WARN, f"no threshold for {lost}")
+
+
+@pytest.mark.parametrize(
+    ("gate", "name", "version", "status"),
+    [
+        (False, "containerd", "1.7.33", None),
+        (True, "containerd", "1.7.33", WARN),
+        (True, "containerd", "v2.2.9", WARN),
+        (True, "containerd", "2.3.0-rc.1", OK),
+        (True, "containerd", "2.10.0", OK),
+        (True, "cri-o", "1.30.0", OK),
+        (True, None, None, UNKNOWN),
+    ],
+)
+def test_the_trap_of_rates_from_the_runtime(made: Made, look: MakeLook, gate: bool, name: str | None, version: str | None, status: str | None) -> None:
+    runtime = look().runtime
+    changed = look(runtime=replace(runtime, status=replace(runtime.status, name=name, version=version)))  # type: ignore[union-attr,type-var]
+    reading = made(changed, configz=Reading({"featureGates": {"PodAndContainerStatsFromCRI": gate}}))
+    assert by_name(kubelet.configuration(reading, Tolerances())).get("configuration.stats-from-cri") == status
 
 
 def test_configuration_without_rights(made: Made) -> None:
