@@ -58,7 +58,7 @@ def evaluate(reading: NodeReading, tolerances: Tolerances, topics: Iterable[str]
 
 def wait_for_another(reading: NodeReading, tolerances: Tolerances, topics: Iterable[str]) -> float:
     """Return after how many seconds another look may tell more; 0 if none is needed."""
-    elapsed = reading.last.at - reading.looks[0].at
+    elapsed = reading.last.monotonic - reading.looks[0].monotonic
     doubted = [topic for topic in topics if topic in RELOOK and RELOOK[topic][1] > elapsed and _doubtful(topic, reading, tolerances)]
     return max((RELOOK[topic][0] for topic in doubted), default=0.0)
 

@@ -99,7 +99,7 @@ def _signals(reading: NodeReading, tolerances: Tolerances) -> Result:
         readable = not earlier.summary.error and not earlier.node.error
         if not readable or not silent.keys() & _silent(earlier, reading.configz.value).keys():
             break
-        lasting = look.at - earlier.at
+        lasting = look.monotonic - earlier.monotonic
     observed = f"{'; '.join(silent.values())} for {lasting:.0f} s or longer, and the condition is not True"
     status = FAIL if lasting > tolerances.pressure_seconds else WARN
     return reading.result(check, status, expected, observed, tolerance, sources, "journalctl -u kubelet | grep eviction")

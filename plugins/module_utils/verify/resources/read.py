@@ -233,12 +233,12 @@ class _Host:
 
 
 def _look(pool: ThreadPoolExecutor, api: ApiClient, kubelet: KubeletClient | Reading, runtime: _Runtime, host: _Host, name: str, clock: _Clock) -> Look:
-    at = time.time()
+    at, monotonic = time.time(), time.monotonic()
 
     def own_side() -> Look:
         reading, error = runtime.read()
         pods = host.pods_cpu()
-        return Look(at, host.read(reading), reading, error, pods, own_memory())
+        return Look(at, monotonic, host.read(reading), reading, error, pods, own_memory())
 
     summary = pool.submit(lambda: kubelet if isinstance(kubelet, Reading) else kubelet.get("/stats/summary"))
     said = pool.submit(own_side)

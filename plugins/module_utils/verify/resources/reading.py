@@ -106,6 +106,8 @@ class Look:
     ----------
     at : float
         Seconds since the epoch, of the host's clock.
+    monotonic : float
+        Seconds of a clock that is never set: for the time between two looks.
     host : HostReading
         What the host says.
     runtime : RuntimeReading or None
@@ -127,6 +129,7 @@ class Look:
     """
 
     at: float
+    monotonic: float
     host: HostReading
     runtime: RuntimeReading | None = None
     runtime_error: str = ""

@@ -85,7 +85,7 @@ def come_or_go(reading: NodeReading) -> bool:
 
 def _lasts(reading: NodeReading) -> bool:
     last = reading.last
-    earlier = [look for look in reading.looks if last.at - look.at >= HOUSEKEEPING and _comparable(look)]
+    earlier = [look for look in reading.looks if last.monotonic - look.monotonic >= HOUSEKEEPING and _comparable(look)]
     return bool(earlier) and _differing(earlier[-1]) == _differing(last)
 
 
@@ -306,7 +306,8 @@ def _pods_cpu(reading: NodeReading, tolerances: Tolerances) -> Result:
 def _window(reading: NodeReading) -> Look | None:
     """Return the first look since which the same containers have been running, and at least a second passed; None if there is none."""
     now = {container.key for container in running(reading.last).values()}
-    since = [look for look in reading.looks if reading.last.at - look.at >= 1 and {container.key for container in running(look).values()} == now]
+    earlier = [look for look in reading.looks if reading.last.monotonic - look.monotonic >= 1]
+    since = [look for look in earlier if {container.key for container in running(look).values()} == now]
     return since[0] if since else None
 
 

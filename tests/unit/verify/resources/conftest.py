@@ -140,6 +140,7 @@ def report() -> dict[str, Any]:
 def make_look(seconds: float = 0, **changed: Any) -> Look:
     look = Look(
         NOW + seconds,
+        900 + seconds,
         host(seconds),
         runtime(seconds),
         "",

@@ -75,6 +75,17 @@ def test_a_crossed_threshold_is_looked_at_again_after_the_kubelet_must_have_seen
     assert wait_for_another(made(look(summary=full()), look(21, summary=full(21))), Tolerances(), ["pressure"]) == 0
 
 
+def test_a_clock_that_is_set_meanwhile_makes_nobody_wait_for_ever(made: Made, look: MakeLook) -> None:
+    for step in (-3600, 3600):
+        later = replace(look(21, summary=full(21)), at=look(21).at + step)
+        assert wait_for_another(made(look(summary=full()), later), Tolerances(), ["pressure"]) == 0
+        sooner = replace(look(5, summary=without_web(5)), at=look(5).at + step)
+        assert wait_for_another(made(look(summary=without_web()), sooner), Tolerances(), ["containers"]) == 16
+        lasting = replace(look(16, summary=without_web(16)), at=look(16).at + step)
+        results = evaluate(made(look(summary=without_web()), lasting), Tolerances(), ["containers"])
+        assert results[0].status == "fail"
+
+
 def test_memory_that_is_apart_is_looked_at_again(made: Made, look: MakeLook) -> None:
     changed = summary(0)
     changed["node"]["memory"]["workingSetBytes"] *= 2
