@@ -14,7 +14,7 @@ description:
     other - and compares them, each comparison with its own tolerance.
   - A comparison that could not be made is V(unknown), which is never a success.
   - A comparison that had to leave something out, since one end has no figure of it, is a V(warn) that says how many and which.
-  - Without O(token) or O(kubeconfig) the node's own credentials (C(/etc/kubernetes/kubelet.conf)) are used. They may not read the kubelet's statistics and
+  - Without O(token) or O(kubeconfig) the node's own credentials (O(node_kubeconfig)) are used. They may not read the kubelet's statistics and
     configuration, so those checks are V(unknown) then. C(nodewise.cluster.verify) makes a token for the purpose.
   - Changes nothing. That a node cannot write another's report is tried with dry runs, in which only the name is wrong, and proved by the admission
     policy's refusal alone.
@@ -38,8 +38,12 @@ options:
   kubeconfig:
     description:
       - Path, on the host, of a kubeconfig with such rights. With O(token) only its server and authority are used.
-      - Without it, the kubelet's.
+      - Without it, O(node_kubeconfig).
     type: path
+  node_kubeconfig:
+    description: Kubeconfig with the node's own identity, which tells the host's name and tries what a node may not do.
+    type: path
+    default: /etc/kubernetes/kubelet.conf
   checks:
     description: Topics to check. Without it, all; V(cpu) only with a O(window).
     type: list
@@ -80,6 +84,10 @@ options:
     description: Endpoint of the container runtime. Empty means containerd's.
     type: str
     default: ""
+  runtime_root:
+    description: The runtime's folder, until the runtime itself has named where its images lie.
+    type: path
+    default: /var/lib/containerd
   fail_on:
     description: Statuses that fail the task. An empty list never fails it; look at RV(verdict) then.
     type: list
@@ -256,9 +264,10 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.respawn import has_respawned, probe_interpreters_for_module, respawn_module
 
 from ..module_utils.errors import NodewiseError
+from ..module_utils.kubelet.health import KUBECONFIG
 from ..module_utils.verify.crictl import DEFAULT_SOCKET
 from ..module_utils.verify.resources.checks import TOPICS, evaluate
-from ..module_utils.verify.resources.read import Options, read_node
+from ..module_utils.verify.resources.read import RUNTIME_ROOT, Options, read_node
 from ..module_utils.verify.resources.reading import Tolerances
 from ..module_utils.verify.result import counts, lines, verdict
 
@@ -286,10 +295,12 @@ def main() -> None:
             "other_node": {"type": "str", "default": ""},
             "token": {"type": "str", "no_log": True},
             "kubeconfig": {"type": "path"},
+            "node_kubeconfig": {"type": "path", "default": KUBECONFIG},
             "checks": {"type": "list", "elements": "str", "choices": list(TOPICS)},
             "window": {"type": "float", "default": 5},
             "reporter": {"type": "str", "choices": ["required", "optional"], "default": "required"},
             "cri_socket": {"type": "str", "default": ""},
+            "runtime_root": {"type": "path", "default": RUNTIME_ROOT},
             "fail_on": {"type": "list", "elements": "str", "choices": ["fail", "unknown", "warn"], "default": ["fail", "unknown"]},
             "tolerances": {
                 "type": "dict",
@@ -318,6 +329,8 @@ def main() -> None:
         token=params["token"] or "",
         reporter_required=params["reporter"] == "required",
         other_node=params["other_node"],
+        node_kubeconfig=params["node_kubeconfig"],
+        runtime_root=params["runtime_root"],
     )
     try:
         reading = read_node(options, tolerances)

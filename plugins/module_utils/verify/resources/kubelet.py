@@ -135,12 +135,15 @@ def cgroups(reading: NodeReading, _tolerances: Tolerances) -> list[Result]:
 
 def _driver(reading: NodeReading) -> Result:
     check, expected, look = "cgroups.driver", "one driver everywhere", reading.last
-    sources = ("CRI RuntimeConfig", "configz cgroupDriver", "config.yaml", "cgroup tree")
+    sources = ("CRI RuntimeConfig, or containerd's configuration", "configz cgroupDriver", "config.yaml", "cgroup tree")
     hint = "nodewise_cgroup_driver feeds both: restart the runtime first, then the kubelet"
     said: dict[str, str] = {}
-    unread = []
+    unread, silent = [], False
     if look.runtime is not None and look.runtime.status.cgroup_driver is not None:
         said["runtime"] = look.runtime.status.cgroup_driver
+    elif look.runtime is not None and look.runtime.status.ready is not None and not any("RuntimeConfig" in line for line in look.runtime.errors):
+        # It need not know this call, nor tell its configuration; the kubelet believes its own then.
+        silent = True
     else:
         unread.append(f"runtime: {look.runtime_error or (look.runtime.status.message if look.runtime else '') or 'it does not say'}")
     for name, found in (("kubelet", reading.configz), ("config.yaml", reading.config_file)):
@@ -157,6 +160,9 @@ def _driver(reading: NodeReading) -> Result:
         return reading.result(check, FAIL, expected, observed, sources=sources, hint=hint)
     if unread:
         return reading.result(check, UNKNOWN, expected, f"could not be read: {'; '.join(unread)}", sources=sources, hint=hint)
+    if silent:
+        hint = "compare the runtime's configuration yourself: crictl info; a newer runtime tells its driver (CRI RuntimeConfig)"
+        return reading.result(check, WARN, expected, f"{observed}; the runtime does not tell its own", sources=sources, hint=hint)
     return reading.result(check, OK, expected, observed, sources=sources)
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from ...api.client import Answer, ApiClient
 from ...api.kubeconfig import Credentials, read_kubeconfig
 from ...cri.client import CriClient
+from ...cri.driver import configured_driver
 from ...cri.model import RuntimeReading
 from ...cri.readings import read_runtime
 from ...errors import NodewiseError
@@ -44,7 +45,8 @@ REPORTER_UNIT = "nodewise-reporter.service"
 _CONFIG = "/var/lib/kubelet/config.yaml"
 _ENVIRONMENT_FILES = ("/var/lib/kubelet/kubeadm-flags.env", "/etc/default/kubelet", "/etc/sysconfig/kubelet")
 _KUBELET_ROOT = "/var/lib/kubelet"
-_RUNTIME_ROOT = "/var/lib/containerd"
+RUNTIME_ROOT = "/var/lib/containerd"
+"""The runtime's folder, until the runtime itself has named where its images lie."""
 _MACHINE_ID = "/etc/machine-id"
 _SYSTEM_UUID = "/sys/class/dmi/id/product_uuid"
 _PODS = {"systemd": "kubepods.slice", "cgroupfs": "kubepods"}
@@ -74,6 +76,10 @@ class Options:
         Whether the reporter's absence is a failure.
     other_node : str
         Another Node, whose report this one must not be able to change; empty tries none that is there.
+    node_kubeconfig : str
+        With the node's own identity.
+    runtime_root : str
+        The runtime's folder, until the runtime itself has named where its images lie.
     """
 
     name: str
@@ -83,8 +89,9 @@ class Options:
     kubeconfig: str = ""
     token: str = field(default="", repr=False)
     reporter_required: bool = True
-    node_kubeconfig: str = KUBECONFIG
     other_node: str = ""
+    node_kubeconfig: str = KUBECONFIG
+    runtime_root: str = RUNTIME_ROOT
 
 
 def read_node(options: Options, tolerances: Tolerances, sleep: Callable[[float], None] = time.sleep) -> NodeReading:
@@ -93,13 +100,13 @@ def read_node(options: Options, tolerances: Tolerances, sleep: Callable[[float],
     Raises
     ------
     NodewiseError
-        The host is no node (it has no kubelet.conf), or the kubeconfig given cannot be used.
+        The host is no node (it has no kubeconfig of one), or the kubeconfig given cannot be used.
     """
     own = ApiClient(options.node_kubeconfig, _SECONDS)
     given, credentials = _given(options)
     with ThreadPoolExecutor(8) as pool:
         arguments, config_file, gone = _files(options.topics)
-        host = _Host(arguments.get("root-dir", _KUBELET_ROOT))
+        host = _Host(arguments.get("root-dir", _KUBELET_ROOT), options.runtime_root)
         kubelet = _kubelet(credentials, config_file)
         configz = pool.submit(lambda: _configz(kubelet))
         others: dict[str, Future[Reading]] = {
@@ -198,7 +205,12 @@ class _Runtime:
 
     def read(self) -> tuple[RuntimeReading | None, str]:
         """Return a reading, or None and the reason."""
-        return (None, self._error) if self._client is None else (read_runtime(self._client, _SECONDS), "")
+        if self._client is None:
+            return None, self._error
+        reading = read_runtime(self._client, _SECONDS)
+        if reading.status.cgroup_driver is None and reading.status.ready is not None:
+            reading = replace(reading, status=replace(reading.status, cgroup_driver=configured_driver(self._client, _SECONDS)))
+        return reading, ""
 
     def close(self) -> None:
         """End the connection."""
@@ -209,15 +221,15 @@ class _Runtime:
 class _Host:
     """The host's own figures."""
 
-    def __init__(self, kubelet_root: str) -> None:
-        self._kubelet_root = kubelet_root
+    def __init__(self, kubelet_root: str, runtime_root: str) -> None:
+        self._kubelet_root, self._runtime_root = kubelet_root, runtime_root
         self._reader = HostReader()
         self._layout = read_layout()
 
     def read(self, runtime: RuntimeReading | None) -> HostReading:
         """Return a reading; the filesystems are those that the runtime names."""
         images, containers = (None, None) if runtime is None else (runtime.image_filesystems, runtime.container_filesystems)
-        return self._reader.read(filesystem_paths(self._kubelet_root, _RUNTIME_ROOT, images, containers))
+        return self._reader.read(filesystem_paths(self._kubelet_root, self._runtime_root, images, containers))
 
     def kubepods_driver(self) -> str:
         """Return the cgroup driver by the name of the cgroup that holds the pods' processes."""

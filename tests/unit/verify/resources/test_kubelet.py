@@ -161,7 +161,14 @@ def test_a_runtime_that_does_not_name_its_driver(made: Made, look: MakeLook) -> 
     runtime = look().runtime
     silent = look(runtime=replace(runtime, status=replace(runtime.status, cgroup_driver=None)))  # type: ignore[union-attr,type-var]
     result = the(kubelet.cgroups(made(silent), Tolerances()), "cgroups.driver")
-    assert (result.status, result.observed) == (UNKNOWN, "could not be read: runtime: it does not say")
+    observed = "kubelet systemd, config.yaml systemd, cgroup tree systemd; the runtime does not tell its own"
+    assert (result.status, result.observed) == (WARN, observed)
+    assert "crictl info" in result.hint
+    # The others are compared all the same, and a call that failed is no silence.
+    assert the(kubelet.cgroups(made(silent, kubepods=Reading("cgroupfs")), Tolerances()), "cgroups.driver").status == FAIL
+    assert the(kubelet.cgroups(made(silent, configz=FORBIDDEN), Tolerances()), "cgroups.driver").status == UNKNOWN
+    failed = replace(silent, runtime=replace(silent.runtime, errors=("RuntimeConfig: DEADLINE_EXCEEDED: too late",)))  # type: ignore[type-var]
+    assert the(kubelet.cgroups(made(failed), Tolerances()), "cgroups.driver").status == UNKNOWN
 
 
 @pytest.mark.parametrize(

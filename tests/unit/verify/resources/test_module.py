@@ -86,6 +86,15 @@ def test_a_failure_says_what(run: Run, called: dict[str, Any], made: Made) -> No
     assert result["msg"] == "w1: fail resources.identity.name: expected w1; observed w2"
 
 
+def test_places_that_are_not_the_usual_ones(run: Run, called: dict[str, Any]) -> None:
+    run(checks=["lease"])
+    assert (called["options"].node_kubeconfig, called["options"].runtime_root) == ("/etc/kubernetes/kubelet.conf", "/var/lib/containerd")
+    assert called["options"].other_node == ""
+    run(checks=["lease"], node_kubeconfig="/var/lib/kubelet/kubeconfig", runtime_root="/data/containerd", other_node="w2")
+    assert (called["options"].node_kubeconfig, called["options"].runtime_root) == ("/var/lib/kubelet/kubeconfig", "/data/containerd")
+    assert called["options"].other_node == "w2"
+
+
 def test_tolerances(run: Run, called: dict[str, Any]) -> None:
     run(checks=["lease"], tolerances={"cpu_percent": 3})
     assert called["tolerances"] == Tolerances(cpu_percent=3)
