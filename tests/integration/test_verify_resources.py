@@ -70,14 +70,14 @@ def test_check_mode_says_the_same(token: str) -> None:
 
 
 def test_a_node_alone_sees_only_its_half() -> None:
-    result = verify("w1", window=0, fail_on=["fail"])["w1"]
+    result = verify("w1", window=0, fail_on=["fail"], other_node="w2")["w1"]
     assert "failed" not in result or not result["failed"]
     assert result["verdict"] == "fail"
     assert result["summary"]["fail"] == 0
     unknown = {name: check for name, check in by_check(result).items() if check["status"] == "unknown"}
     assert {"allocatable", "containers", "memory.node", "filesystems.node", "pressure.signals", "configuration.in-force"} <= set(unknown)
     assert all("give a token or kubeconfig" in check["hint"] or name == "cgroups.driver" for name, check in unknown.items())
-    assert {by_check(result)[name]["status"] for name in ("identity.name", "runtime", "lease", "report.age", "confinement")} == {"ok"}
+    assert {by_check(result)[name]["status"] for name in ("identity.name", "runtime", "lease", "report.age", "confinement", "confinement.status")} == {"ok"}
 
 
 def test_the_unknown_fails_the_task_unless_told_otherwise() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from ...api.times import parse_time
 from ...report.manifests import NAME, OWN_NAME_ONLY
+from ..api import Reading
 from ..result import FAIL, OK, UNKNOWN, WARN, Result
 from .figures import figures
 from .reading import NodeReading, Tolerances, graded
@@ -241,7 +242,7 @@ _NO_RIGHT = re.compile(r'User "[^"]*" cannot \w+ resource "')
 
 
 def _refused(reading: NodeReading, check: str, tried: Reading, accepted: str, sources: tuple[str, ...]) -> Result:
-    """Judge an attempt by who refused it: only the policy's rule on names is a proof, since no one else would refuse each other node's report."""
+    """Judge an attempt by who refused it: only the policy's rule on names is a proof, since whatever else refuses this one may let the next pass."""
     expected = "another node's report is refused by its name"
     hint = "the ValidatingAdmissionPolicy of the reporter and its binding: role reporter applies them"
     missing = reading.unreadable(check, expected, tried, sources=sources)
@@ -258,7 +259,7 @@ def _refused(reading: NodeReading, check: str, tried: Reading, accepted: str, so
         return reading.result(check, OK, expected, "refused", sources=sources)
     if unauthorized:
         observed = f"the node has no right to write any NodeReport, so the policy was not asked: {message}"
-        return reading.result(check, UNKNOWN, expected, observed, sources=sources, hint="the ClusterRole of the reporter and its binding: role reporter applies them")
+        return reading.result(check, UNKNOWN, expected, observed, sources=sources, hint=hint.replace("ValidatingAdmissionPolicy", "ClusterRole"))
     if status in (403, 422) and (policy := _ANY_POLICY.search(message)):
         return reading.result(check, UNKNOWN, expected, f"{policy.group()} refused it for another reason: {message}", sources=sources, hint=hint)
     return reading.result(check, UNKNOWN, expected, f"HTTP {status} {message}", sources=sources, hint=hint)

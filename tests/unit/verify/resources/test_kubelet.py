@@ -106,7 +106,11 @@ def test_a_threshold_that_the_kubelet_ignores_is_never_crossed(made: Made, look:
 
 @pytest.mark.parametrize(
     ("path", "key", "signal"),
-    [(("memory",), "workingSetBytes", "memory.available"), (("fs",), "inodesFree", "nodefs.inodesFree"), (("runtime",), "imageFs", "imagefs.available, imagefs.inodesFree")],
+    [
+        (("memory",), "workingSetBytes", "memory.available"),
+        (("fs",), "inodesFree", "nodefs.inodesFree"),
+        (("runtime",), "imageFs", "imagefs.available, imagefs.inodesFree"),
+    ],
 )
 def test_a_signal_without_figures_is_not_taken_for_good(made: Made, look: MakeLook, path: tuple[str, ...], key: str, signal: str) -> None:
     changed = summary(0)

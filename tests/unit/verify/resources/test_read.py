@@ -98,7 +98,8 @@ class Server:
         self.asked: list[tuple[str, str]] = []
         self._rules, self._conflicts = rules, conflicts
         owner = {"apiVersion": "v1", "kind": "Node", "name": "w2", "uid": "22"}
-        self.report = {"metadata": {"name": "w2", "ownerReferences": [owner], "resourceVersion": "5", "labels": {"theirs": "x"}}, "status": {"sequence": 3}}
+        metadata = {"name": "w2", "ownerReferences": [owner], "resourceVersion": "5", "labels": {"theirs": "x"}}
+        self.report: dict[str, Any] = {"metadata": metadata, "status": {"sequence": 3}}
 
     def request(self, method: str, path: str, body: Any = None) -> Answer:
         self.asked.append((method, path))

@@ -199,9 +199,7 @@ def test_a_sample_of_metrics_server_that_is_too_old_is_not_compared(made: Made, 
     ("age", "more", "status"),
     [(0, 64, OK), (30, 64, OK), (30, 65, WARN), (90, 192, OK), (90, 193, WARN), (180, 193, OK), (180, 800, WARN), (180.1, 0, UNKNOWN), (-3600, 0, UNKNOWN)],
 )
-def test_a_reports_memory_is_compared_as_long_as_it_is_valid(
-    made: Made, look: MakeLook, plain: Plain, key: str, age: float, more: int, status: str
-) -> None:
+def test_a_reports_memory_is_compared_as_long_as_it_is_valid(made: Made, look: MakeLook, plain: Plain, key: str, age: float, more: int, status: str) -> None:
     report = plain("report")
     own = {"now": 900 * MIB, "workingSet": 1000 * MIB}
     report["status"].update(observedAt=stamp(-age), expiresAt=stamp(180 - age), memoryBytes={**own, key: own[key] + more * MIB})
