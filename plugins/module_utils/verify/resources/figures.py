@@ -26,6 +26,8 @@ _SHORT: Mapping[str, str] = {
     schema.DISK_NEARLY_FULL: "disk",
     schema.RUNTIME_UNHEALTHY: "runtime",
 }
+# Seconds within which a reporter that has just started writes its second report, in which CPU is known.
+_SECOND_REPORT = 90.0
 # Bytes: an init process alone takes more.
 _LEAST = 1 << 20
 
@@ -36,18 +38,19 @@ def figures(reading: NodeReading, tolerances: Tolerances) -> Result:
     status = look.report.value["status"]
     runtime_answers = look.runtime is not None and look.runtime.containers is not None
     wrong = [*_percents(status), *_disk(status), *_conditions(status), *_impossible(status, look.host, tolerances)]
-    lacking = _lacking(status, runtime_answers)
+    young = not reading.reporter_since.error and look.monotonic - reading.reporter_since.value < _SECOND_REPORT
+    lacking = _lacking(status, runtime_answers, young)
     observed = "; ".join([*wrong, *([f"it does not tell {', '.join(lacking)}"] if lacking else [])]) or "they are"
     hint = "kubectl get nodereport NAME --output=yaml: who wrote it? journalctl -u nodewise-reporter"
     if not wrong:
-        hint = "a reporter that has just started tells the rest in its next report; journalctl -u nodewise-reporter"
+        hint = "journalctl -u nodewise-reporter"
     result = FAIL if wrong else WARN if lacking else OK
     return reading.result("report.figures", result, "figures that agree and are possible", observed, sources=("NodeReport.status", "host"), hint=hint)
 
 
-def _lacking(status: Mapping[str, Any], runtime_answers: bool) -> list[str]:
-    """Return the names of what a report of a healthy node tells, and this one does not."""
-    wanted = [(unit, name) for unit in _UNITS.values() for name in ("allocatable", "now")]
+def _lacking(status: Mapping[str, Any], runtime_answers: bool, young: bool) -> list[str]:
+    """Return the names of what a report of a healthy node tells, and this one does not; the first one of a reporter has no rate yet."""
+    wanted = [(unit, name) for unit in _UNITS.values() for name in ("allocatable", "now") if not (young and (unit, name) == (_UNITS["cpu"], "now"))]
     wanted += [("percent", "disk")]
     if runtime_answers:
         wanted += [("containers", "running"), ("pods", "ready")]

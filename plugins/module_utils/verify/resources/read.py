@@ -114,6 +114,7 @@ def read_node(options: Options, tolerances: Tolerances, sleep: Callable[[float],
             "system_uuid": pool.submit(_text, _SYSTEM_UUID),
             "kubepods": pool.submit(taken, host.kubepods_driver),
             "reporter": pool.submit(taken, _reporter_state),
+            "reporter_since": pool.submit(taken, _reporter_since),
             "reporter_config": pool.submit(taken, lambda: read_config(REPORTER_CONFIG).digest),
         }
         runtime = _Runtime(options.cri_socket)
@@ -375,6 +376,12 @@ def _text(path: str) -> Reading:
 def _reporter_state() -> str:
     status = Systemd().status(REPORTER_UNIT)
     return "not-found" if status.load == "not-found" else status.active
+
+
+def _reporter_since() -> float:
+    """Return when the unit became active, on the monotonic clock."""
+    shown = run(["systemctl", "show", REPORTER_UNIT, "--property=ActiveEnterTimestampMonotonic", "--value"], timeout=10).stdout
+    return int(shown) / 1e6
 
 
 def _kubelet_unit() -> Mapping[str, str]:

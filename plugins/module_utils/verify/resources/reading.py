@@ -169,6 +169,8 @@ class NodeReading:
         When the certificate ends that the kubelet serves with, seconds since the epoch; or why its clients cannot trust it.
     reporter : Reading
         C(ActiveState) of the reporter's unit, or C(not-found).
+    reporter_since : Reading
+        When the reporter began to run, on the monotonic clock.
     reporter_config : Reading
         Digest of the reporter's configuration on disk, as a report names it.
     foreign : Reading
@@ -193,6 +195,7 @@ class NodeReading:
     kubepods: Reading = _NOT_READ
     serving: Reading = _NOT_READ
     reporter: Reading = _NOT_READ
+    reporter_since: Reading = _NOT_READ
     reporter_config: Reading = _NOT_READ
     foreign: Reading = _NOT_READ
     foreign_status: Reading | None = None

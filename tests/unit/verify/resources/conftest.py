@@ -179,6 +179,7 @@ def make_reading(*looks: Look, **changed: Any) -> NodeReading:
         Reading("systemd"),
         Reading(NOW + 300 * 86400),
         Reading("active"),
+        Reading(500.0),
         Reading("0123abcd"),
         Reading(Attempt(422, refusal("w1-of-another-node"))),
         Reading(Attempt(422, refusal("w2"))),

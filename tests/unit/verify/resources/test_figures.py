@@ -22,6 +22,7 @@ from ansible_collections.nodewise.cluster.plugins.module_utils.verify.result imp
 from .conftest import MIB, NOW, of_filesystem
 
 Made = Callable[..., NodeReading]
+LONG_AGO = Reading(0.0)
 MakeLook = Callable[..., Look]
 
 
@@ -29,13 +30,13 @@ MakeLook = Callable[..., Look]
 def judge(made: Made, look: MakeLook, plain: Callable[[str], Any]) -> Callable[..., Result]:
     """Return what judges a healthy report of which some parts were changed, or with None left out."""
 
-    def judged(**changed: Any) -> Result:
+    def judged(since: Reading = LONG_AGO, **changed: Any) -> Result:
         report = plain("report")
         for name, value in changed.items():
             merged = {**report["status"][name], **value} if isinstance(value, dict) and value else value
             report["status"][name] = {key: item for key, item in merged.items() if item is not None} if isinstance(merged, dict) else merged
         report["status"] = {name: value for name, value in report["status"].items() if value is not None}
-        return figures.figures(made(look(report=Reading(report))), Tolerances())
+        return figures.figures(replace(made(look(report=Reading(report))), reporter_since=since), Tolerances())
 
     return judged
 
@@ -119,3 +120,10 @@ def test_what_the_reporter_makes_agrees(made: Made, look: MakeLook, share: float
         status = observer.observe(replace(host, cpu=counter), runtime, Allocatable(*allocatable), number * 10.0, NOW + number * 10)
         result = figures.figures(made(look(host=host, report=Reading({"status": status}))), Tolerances())
         assert result.status == (OK if number else WARN), result.observed
+
+
+def test_the_first_report_has_no_rate_yet(judge: Callable[..., Result], look: MakeLook) -> None:
+    now = look().monotonic
+    first: dict[str, Any] = {"cpuMillicores": {"now": None, "avg1m": None}, "percent": {"cpu": None}}
+    assert judge(since=Reading(now - 89), **first).status == OK
+    assert judge(since=Reading(now - 91), **first).status == WARN
