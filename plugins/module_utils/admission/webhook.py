@@ -8,11 +8,12 @@ from __future__ import annotations
 import base64
 import json
 import os
+import socketserver
 import ssl
 import tempfile
 import threading
 from collections.abc import Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from types import TracebackType
 from typing import Any
 
@@ -81,7 +82,8 @@ class WebhookServer:
             with open(certificate, "rb") as handle:
                 self.ca_bundle = base64.b64encode(handle.read()).decode()
         try:
-            self._server = ThreadingHTTPServer((address, 0), _handler(session))
+            # Not ThreadingHTTPServer, which asks the resolver for the host's name and waits for it.
+            self._server = socketserver.ThreadingTCPServer((address, 0), _handler(session))
         except OSError as error:
             remedy = "run this on the control plane whose address it is"
             raise NodewiseError(f"The test webhook cannot listen on {address}: {error.strerror}.", remedy) from error

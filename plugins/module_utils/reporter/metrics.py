@@ -116,8 +116,13 @@ class _Exposition:
         return CONTENT_TYPE_LATEST, generate_latest(self._registry)
 
 
-class _Listener(http.server.HTTPServer):
-    """Plain HTTP, one client after the other."""
+class _Listener(socketserver.TCPServer):
+    """Plain HTTP, one client after the other.
+
+    Not C(http.server.HTTPServer), which asks the resolver for the host's name: one that is dead would keep the daemon from starting, and from ending.
+    """
+
+    allow_reuse_address = True
 
     def __init__(self, address: str, port: int, handler: type[http.server.BaseHTTPRequestHandler]) -> None:
         self.address_family = socket.AF_INET6 if ":" in address else socket.AF_INET

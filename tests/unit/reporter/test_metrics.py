@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import socket
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -101,6 +102,24 @@ def test_health_says_why_it_is_false(state: State, server: Server) -> None:
     assert code == 503
     assert text.startswith("no sample for 1000 s")
     assert "no report accepted for 1000 s: no attempt was made" in text
+
+
+def test_no_resolver_is_asked(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dead one would delay the daemon's start, and its end, by 10 s and more."""
+
+    def dead(*_arguments: object) -> str:
+        raise AssertionError("the resolver was asked")
+
+    for name in ("getfqdn", "gethostbyaddr", "getaddrinfo"):
+        monkeypatch.setattr(socket, name, dead)
+    server = Server(Collector(state), state.health, "127.0.0.1", 0)
+    try:
+        with socket.socket() as client:
+            client.connect(("127.0.0.1", server.port))
+            client.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+            assert client.makefile("rb").readline().split()[1] == b"200"
+    finally:
+        server.close()
 
 
 def test_other_paths_are_not_served(server: Server) -> None:
