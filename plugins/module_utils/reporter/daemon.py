@@ -156,8 +156,10 @@ def ensure_present(daemon: Daemon, host_python: str, delivery: Delivery, check_m
     wheels = locked(python.version, python.arch)
     root = root_path(daemon.name)
     release = Release(release_digest(delivery.code, wheels, python), root, ENTRIES[daemon.name])
-    outcome = Outcome(version=agent_version(release.digest), python=python.version, arch=python.arch)
-    spec = _spec(daemon, release, outcome.version, _systemd_version())
+    systemd_version = _systemd_version()
+    version = agent_version(daemon.unit_text(release.python, "", systemd_version))
+    outcome = Outcome(version=version, python=python.version, arch=python.arch)
+    spec = _spec(daemon, release, outcome.version, systemd_version)
     build = not release.whole()
     if build:
         # Of what was taken down half-way nothing but whole files are used again.

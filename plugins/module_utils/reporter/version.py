@@ -5,10 +5,21 @@
 
 from __future__ import annotations
 
+import hashlib
+
 VERSION = "1.0.0"
 """The collection's."""
 
 
-def agent_version(digest: str) -> str:
-    """Return the version of a release: the collection's, and which very files (semver build metadata)."""
-    return f"{VERSION}+{digest[:12]}"
+def agent_version(unit: str) -> str:
+    """Return the version of a daemon as it runs: the collection's, and the digest of its unit (semver build metadata).
+
+    The unit names the folder of the release, which bears the digest of code and wheels. So a changed unit, too, is proved by a report of its version:
+    one that its predecessor wrote a moment before is of another.
+
+    Parameters
+    ----------
+    unit : str
+        The unit's text without the version.
+    """
+    return f"{VERSION}+{hashlib.sha256(unit.encode()).hexdigest()[:12]}"

@@ -26,7 +26,7 @@ class Host:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.notes = str(root / "notes")
-        self.active, self.enabled = "inactive", "disabled"
+        self.active, self.enabled, self.version = "inactive", "disabled", ""
         self.python, self.manifest, self.digest, self.path = "python", str(root / "manifest.json"), "d" * 32, str(root)
 
     @property
@@ -40,6 +40,7 @@ class Host:
         """Return what was done, without paths."""
         fake: Any = self
         outcome = install.ensure_present(self.request(need_node, **config), Delivery("c0de"), check_mode, fake)
+        self.version = outcome.version
         # Where it runs its report was waited for.
         assert (outcome.seen is not None) == (self.active == "active" and not check_mode)
         return [action.replace(f"{self.root}/", "") for action in outcome.actions]
@@ -105,6 +106,19 @@ def test_a_prepared_host_that_has_joined_reports(host: Host) -> None:
     assert host.ensure(False) == []
     assert host.ensure(False, log_level="debug") == ["write reporter.json", f"reload {UNIT}"]
     assert host.active == "active"
+
+
+def test_a_changed_unit_is_another_version(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the report that its predecessor has just written would prove it."""
+    host.kubeconfig.touch()
+    host.ensure(True)
+    first = host.version
+    host.ensure(True, log_level="debug")
+    assert host.version == first
+    monkeypatch.setattr(daemon, "_systemd_version", lambda: 254)
+    assert "write reporter.service" in host.ensure(True)
+    assert host.version != first
+    assert f"--agent-version {host.version} " in (host.root / "reporter.service").read_text()
 
 
 def test_a_reporter_of_a_host_that_has_left_is_stopped(host: Host) -> None:

@@ -40,7 +40,7 @@ def test_nothing_makes_a_folder_on_a_full_disk() -> None:
 
 def test_the_version_is_the_collections(collection_root: Path) -> None:
     assert yaml.safe_load((collection_root / "galaxy.yml").read_text())["version"] == VERSION
-    assert agent_version("0123456789abcdef") == f"{VERSION}+0123456789ab"
+    assert agent_version("[Unit]\n") == f"{VERSION}+ae6c63cff33b"
 
 
 def test_systemd_knows_every_setting(tmp_path: Path) -> None:
