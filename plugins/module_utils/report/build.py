@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """From readings of a host and its runtime to the C(status) of a NodeReport.
 
-What is unknown is left out, never 0.
+What is unknown is left out, never 0; so is a figure that is not possible, since the API server would refuse the whole report for it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections import Counter as Tally
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import ceil
-from typing import Any
+from typing import Any, TypeVar
 
 from ..api.times import format_time
 from ..cri.model import Container, ContainerKey, Counter, RuntimeReading
@@ -24,6 +24,8 @@ from .conditions import Condition, disk_signal, runtime_signal, share_signal
 from .schema import CONSUMER_LENGTH, FALSE, FILESYSTEMS, MOUNTPOINT_LENGTH, NAME_LENGTH, TOP, TRUE
 from .settings import Settings
 from .windows import Window
+
+_Number = TypeVar("_Number", int, float)
 
 MINUTE = 60.0
 FIVE_MINUTES = 300.0
@@ -109,7 +111,7 @@ class Observer:
             When: seconds of a clock that is never set, and seconds since the epoch.
         """
         cpu = self._cpu_rate(host.cpu)
-        memory = host.memory.used
+        memory = _possible("memoryBytes.now", host.memory.used)
         if memory is not None:
             # A level stands for the time since the one before, but not for a pause in which nothing was read.
             start = monotonic if self._memory_at is None else max(self._memory_at, monotonic - 2 * self._settings.sample_seconds)
@@ -157,7 +159,7 @@ class Observer:
             "conditions": [self._conditions[name].to_dict() for name in schema.CONDITIONS],
             "pressure": self._pressure(),
         }
-        known: dict[str, Any] = _without_unknown(status)
+        known: dict[str, Any] = _known(status)
         return known
 
     def _cpu_rate(self, counter: CpuCounter | None) -> float | None:
@@ -168,8 +170,9 @@ class Observer:
         self._cpu = counter
         if before is None or counter.monotonic <= before.monotonic or counter.core_nanoseconds < before.core_nanoseconds:
             return None
-        rate = (counter.core_nanoseconds - before.core_nanoseconds) * 1000 / (counter.monotonic - before.monotonic)
-        self._cpu_window.add(before.monotonic / 1e9, counter.monotonic / 1e9, rate)
+        rate = _possible("cpuMillicores.now", (counter.core_nanoseconds - before.core_nanoseconds) * 1000 / (counter.monotonic - before.monotonic))
+        if rate is not None:
+            self._cpu_window.add(before.monotonic / 1e9, counter.monotonic / 1e9, rate)
         return rate
 
     def _judge(
@@ -295,11 +298,19 @@ def _rounded(value: float | None) -> int | None:
     return None if value is None else round(value)
 
 
-def _without_unknown(value: Any) -> Any:
-    """Leave out what is None, and objects of which nothing is known; a list that is empty is a fact and stays."""
+def _possible(path: str, value: _Number | None) -> _Number | None:
+    """Return a number, or None if it is beyond the bounds of its place in the status, so that it can only be wrong."""
+    least, most = schema.bounds(path)
+    return value if value is not None and least <= value <= most else None
+
+
+def _known(value: Any, path: str = "") -> Any:
+    """Leave out what is None or not possible, and objects of which nothing is known; a list that is empty is a fact and stays."""
     if isinstance(value, dict):
-        kept = {key: _without_unknown(item) for key, item in value.items()}
+        kept = {key: _known(item, f"{path}.{key}" if path else key) for key, item in value.items()}
         return {key: item for key, item in kept.items() if item is not None and item != {}}
     if isinstance(value, list):
-        return [_without_unknown(item) for item in value]
+        return [_known(item, path) for item in value]
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return _possible(path, value)
     return value

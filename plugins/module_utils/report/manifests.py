@@ -27,8 +27,6 @@ _ADMISSION = "admissionregistration.k8s.io/v1"
 _FLOW = "flowcontrol.apiserver.k8s.io/v1"
 _LABELS = {"app.kubernetes.io/name": NAME, "app.kubernetes.io/part-of": "nodewise"}
 
-_INT64_MAX = 2**63 - 1
-
 
 def cluster_objects() -> list[dict[str, Any]]:
     """Return all objects in the order in which they are to be applied; remove them in the reverse order, but keep :data:`NAMESPACE`."""
@@ -227,7 +225,7 @@ def _status() -> dict[str, Any]:
         {
             "observedAt": _time("When the sample was taken."),
             "expiresAt": _time("After this the report says nothing any more."),
-            "sequence": _integer("Rises with every report, also over restarts of the reporter.", 1),
+            "sequence": _integer("sequence", "Rises with every report, also over restarts of the reporter."),
             "bootID": _string("The kernel's boot id; with view cgroup followed by + and the start time of PID 1.", NAME_LENGTH, "[0-9a-f-]{36}(\\+[0-9]+)?"),
             "agentVersion": _string("Version of the reporter.", NAME_LENGTH),
             "configDigest": _string("First digits of the SHA-256 of the reporter's configuration.", schema.CONFIG_DIGITS, "[0-9a-f]+"),
@@ -242,23 +240,23 @@ def _status() -> dict[str, Any]:
                     "networkReady": _boolean("Condition NetworkReady."),
                 },
             ),
-            "cpuMillicores": _usage("CPU of the node in thousandths of a CPU.", 1_000_000, {}),
+            "cpuMillicores": _usage("cpuMillicores", "CPU of the node in thousandths of a CPU.", {}),
             "memoryBytes": _usage(
+                "memoryBytes",
                 "Memory of the node in bytes.",
-                _INT64_MAX,
                 {"workingSet": "As the kubelet counts for evictions.", "swap": "Swap in use."},
             ),
             "percent": _object(
                 "Whole percents, for a quick look.",
                 {
-                    "cpu": _integer("CPU used now, of allocatable; more than 100 if system services use what is reserved for them.", 0, 100_000),
-                    "memory": _integer("Memory used now, of allocatable.", 0, 100_000),
-                    "disk": _integer("Used share of the fullest filesystem, as df shows it.", 0, 100),
+                    "cpu": _integer("percent.cpu", "CPU used now, of allocatable; more than 100 if system services use what is reserved for them."),
+                    "memory": _integer("percent.memory", "Memory used now, of allocatable."),
+                    "disk": _integer("percent.disk", "Used share of the fullest filesystem, as df shows it."),
                 },
             ),
             "psiPercent": _object(
                 "Pressure stall information: share of the last 60 s in which some task waited (some avg60).",
-                {name: {"type": "number", "minimum": 0, "maximum": 100, "description": f"Waiting for {name}."} for name in ("cpu", "memory", "io")},
+                {name: {"type": "number", "description": f"Waiting for {name}.", **_bounds(f"psiPercent.{name}")} for name in ("cpu", "memory", "io")},
             ),
             "load1m": _string("Load average of the last minute.", 16, "[0-9]+\\.[0-9]{2}"),
             "filesystems": _array(
@@ -269,21 +267,21 @@ def _status() -> dict[str, Any]:
                     {
                         "roles": _array("What lies on it.", 3, _enum("A use.", "node", "image", "container")),
                         "mountpoint": _string("The path that was asked.", MOUNTPOINT_LENGTH),
-                        "capacityBytes": _integer("Size."),
-                        "usedBytes": _integer("In use."),
-                        "availableBytes": _integer("Free for others than root."),
-                        "inodes": _integer("Inodes, if their number is fixed."),
-                        "inodesUsed": _integer("Inodes in use."),
+                        "capacityBytes": _integer("filesystems.capacityBytes", "Size."),
+                        "usedBytes": _integer("filesystems.usedBytes", "In use."),
+                        "availableBytes": _integer("filesystems.availableBytes", "Free for others than root."),
+                        "inodes": _integer("filesystems.inodes", "Inodes, if their number is fixed."),
+                        "inodesUsed": _integer("filesystems.inodesUsed", "Inodes in use."),
                     },
                     ["roles", "mountpoint"],
                 ),
             ),
-            "pods": _object("Pod sandboxes by state.", {"ready": _integer("Ready.", 0, 100_000), "notReady": _integer("Not ready.", 0, 100_000)}),
+            "pods": _object("Pod sandboxes by state.", {"ready": _integer("pods.ready", "Ready."), "notReady": _integer("pods.notReady", "Not ready.")}),
             "containers": _object(
                 "Containers by state.",
-                {state: _integer(f"In the state {state}.", 0, 1_000_000) for state in ("created", "running", "exited", "unknown")},
+                {state: _integer(f"containers.{state}", f"In the state {state}.") for state in ("created", "running", "exited", "unknown")},
             ),
-            "unreadContainers": _integer("Containers whose usage could not be read; there only if the report is partial.", 1, 1_000_000),
+            "unreadContainers": _integer("unreadContainers", "Containers whose usage could not be read; there only if the report is partial."),
             "top": _object(
                 "The largest consumers, as 'namespace/pod/container amount'.",
                 {
@@ -324,7 +322,7 @@ def _status() -> dict[str, Any]:
     }
 
 
-def _usage(description: str, maximum: int, others: dict[str, str]) -> dict[str, Any]:
+def _usage(path: str, description: str, others: dict[str, str]) -> dict[str, Any]:
     texts = {
         "allocatable": "What pods may have, of the Node object.",
         "now": "In use: at the sample, or since the sample before.",
@@ -333,7 +331,7 @@ def _usage(description: str, maximum: int, others: dict[str, str]) -> dict[str, 
         "p95": "95th percentile of the last 5 minutes: nearest rank, weighted by time, not interpolated.",
         **others,
     }
-    return _object(description, {name: _integer(text, 0, maximum) for name, text in texts.items()})
+    return _object(description, {name: _integer(f"{path}.{name}", text) for name, text in texts.items()})
 
 
 def _metadata(name: str = NAME) -> dict[str, Any]:
@@ -348,9 +346,14 @@ def _array(description: str, most: int, items: dict[str, Any]) -> dict[str, Any]
     return {"type": "array", "description": description, "maxItems": most, "items": items}
 
 
-def _integer(description: str, minimum: int = 0, maximum: int = _INT64_MAX) -> dict[str, Any]:
-    bound = {} if maximum == _INT64_MAX else {"maximum": maximum}
-    return {"type": "integer", "format": "int64", "description": description, "minimum": minimum, **bound}
+def _integer(path: str, description: str) -> dict[str, Any]:
+    return {"type": "integer", "format": "int64", "description": description, **_bounds(path)}
+
+
+def _bounds(path: str) -> dict[str, int]:
+    minimum, maximum = schema.bounds(path)
+    # The format bounds what has no bound of its own.
+    return {"minimum": minimum, **({"maximum": maximum} if maximum != schema.INT64_MAX else {})}
 
 
 def _string(description: str, longest: int, pattern: str = "") -> dict[str, Any]:

@@ -25,6 +25,8 @@ Shape of C(status), in the units that the names say (every figure is left out wh
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 GROUP = "nodewise.dev"
 VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
@@ -43,6 +45,26 @@ MOUNTPOINT_LENGTH = 128
 NAME_LENGTH = 64
 MESSAGE_LENGTH = 160
 """Most of what a report takes; the API server refuses more, and one odd value must not cost the whole report."""
+
+INT64_MAX = 2**63 - 1
+_NUMBERS: Mapping[str, tuple[int, int]] = {
+    "sequence": (1, INT64_MAX),
+    "cpuMillicores": (0, 10**8),
+    "memoryBytes": (0, INT64_MAX),
+    "percent": (0, 10**5),
+    "percent.disk": (0, 100),
+    "psiPercent": (0, 100),
+    "filesystems": (0, INT64_MAX),
+    "pods": (0, 10**5),
+    "containers": (0, 10**6),
+    "unreadContainers": (1, 10**6),
+}
+
+
+def bounds(path: str) -> tuple[int, int]:
+    """Return least and most of a number of the status, C(percent.disk); the API server refuses others, and the report leaves them out."""
+    return _NUMBERS[path] if path in _NUMBERS else _NUMBERS[path.partition(".")[0]]
+
 
 TRUE = "True"
 FALSE = "False"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -94,6 +95,54 @@ def test_a_counter_that_gives_no_rate_is_no_zero(observer: Observer, counter: Cp
     status = observe(observer, 20, host(20, cpu=counter))
     assert "now" not in status["cpuMillicores"]
     assert "cpu" not in status["percent"]
+
+
+@pytest.mark.parametrize(
+    ("others", "gone"),
+    [
+        # CephFS and some FUSE: f_ffree is 2**64 - 1.
+        ({"filesystems": (replace(DISK, inodes=1000, inodes_used=1000 - (2**64 - 1)),)}, "filesystems.0.inodesUsed"),
+        ({"filesystems": (replace(DISK, capacity=2**63),)}, "filesystems.0.capacityBytes"),
+        ({"filesystems": (replace(DISK, used=-1),)}, "filesystems.0.usedBytes"),
+        ({"memory": Memory(8 * GIB, -1, GIB, GIB, 0)}, "memoryBytes.now"),
+        ({"memory": Memory(8 * GIB, GIB, -1, GIB, 0)}, "memoryBytes.workingSet"),
+        ({"pressure": Pressure(100.1, 0.0, 0.0)}, "psiPercent.cpu"),
+        ({"pressure": Pressure(float("nan"), 0.0, 0.0)}, "psiPercent.cpu"),
+        ({"cpu": CpuCounter(0, int(20e9), 2**64 * 10**6)}, "cpuMillicores.now"),
+    ],
+)
+def test_a_figure_that_is_not_possible_costs_itself_alone(observer: Observer, others: dict[str, Any], gone: str) -> None:
+    observe(observer, 10)
+    status = observe(observer, 20, host(20, **others))
+    assert [fault for fault in faults(status, declared_status()) if fault != "status.sequence is missing"] == []
+    found: Any = status
+    *folders, name = gone.split(".")
+    for part in folders:
+        found = found[int(part)] if isinstance(found, list) else found[part]
+    assert name not in found
+    assert found
+    assert len(status["conditions"]) == 4
+
+
+def test_memory_that_is_not_possible_is_no_free_memory(observer: Observer) -> None:
+    for second in (10, 20, 30):
+        status = observe(observer, second, host(second, memory=Memory(8 * GIB, -1, GIB, GIB, 0)))
+    assert {entry["type"]: entry["status"] for entry in status["conditions"]}[schema.MEMORY_OVERLOADED] == "Unknown"
+
+
+def test_a_machine_of_thousands_of_cpus_reports(observer: Observer) -> None:
+    large = Allocatable(1_792_000, 8 * GIB)
+    for second in (10, 20):
+        status = observer.observe(host(second, cores=1500), runtime(), large, second, WALL + second)
+    assert status["cpuMillicores"] == {"allocatable": 1_792_000, "now": 1_500_000}
+    assert [fault for fault in faults(status, declared_status()) if "is missing" not in fault] == []
+
+
+def test_a_share_of_next_to_nothing_is_left_out(observer: Observer) -> None:
+    for second in (10, 20, 30):
+        status = observer.observe(host(second, cores=8), runtime(), Allocatable(1, 8 * GIB), second, WALL + second)
+    assert "cpu" not in status["percent"]
+    assert schema.CPU_OVERLOADED in true_conditions(status)
 
 
 def test_a_gap_in_the_counter_is_bridged(observer: Observer) -> None:
@@ -194,6 +243,12 @@ def test_allocatable_of_a_node(amounts: dict[str, str] | None, expected: Allocat
     assert Allocatable.of({"status": {"allocatable": amounts}}) == expected
 
 
+def declared_status() -> dict[str, Any]:
+    (version,) = custom_resource_definition()["spec"]["versions"]
+    declared: dict[str, Any] = version["schema"]["openAPIV3Schema"]["properties"]["status"]
+    return declared
+
+
 def faults(value: Any, declared: dict[str, Any], path: str = "status") -> Iterator[str]:
     """Return where a value leaves its schema; as much of OpenAPI as the CRD uses."""
     kind = {"object": dict, "array": list, "string": str, "integer": int, "boolean": bool, "number": (int, float)}[declared["type"]]
@@ -214,7 +269,7 @@ def faults(value: Any, declared: dict[str, Any], path: str = "status") -> Iterat
     elif isinstance(value, str):
         if len(value) > declared.get("maxLength", 1000) or not re.search(declared.get("pattern", ""), value) or value not in declared.get("enum", [value]):
             yield f"{path}: {value!r}"
-    elif not declared.get("minimum", value) <= value <= declared.get("maximum", value):
+    elif not declared.get("minimum", value) <= value <= declared.get("maximum", 2**63 - 1):
         yield f"{path}: {value}"
 
 
@@ -237,8 +292,7 @@ def test_the_largest_status_fits_the_schema_and_stays_small() -> None:
         reading = host(second, cores=3.99, memory=Memory(8 * GIB, 8 * GIB, 8 * GIB, GIB, GIB), filesystems=disks, pressure=Pressure(100.0, 99.9, 99.9))
         status = observer.observe(reading, RuntimeReading(words, listing, 110, 110, 3), ALLOCATABLE, second, WALL + second)
     status["sequence"] = 10**9
-    (version,) = custom_resource_definition()["spec"]["versions"]
-    declared = version["schema"]["openAPIV3Schema"]["properties"]["status"]
+    declared = declared_status()
     assert list(faults(status, declared)) == []
     assert status["pressure"] == "cpu,memory,disk,runtime"
     assert set(status) == set(declared["properties"])
