@@ -118,6 +118,8 @@ class RuntimeReading:
         Mount points of C(ImageFsInfo); None if the call is not implemented or failed, () if it named none.
     errors : tuple of str
         One line for each call that failed.
+    clock_offset : float
+        Seconds by which the host's wall clock was ahead of its monotonic one when all was read.
     """
 
     status: RuntimeStatus = RuntimeStatus()
@@ -128,3 +130,4 @@ class RuntimeReading:
     image_filesystems: tuple[str, ...] | None = None
     container_filesystems: tuple[str, ...] | None = None
     errors: tuple[str, ...] = field(default=())
+    clock_offset: float = field(default=0.0, compare=False)

@@ -3,18 +3,55 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """CPU rates of containers from their cumulative counters.
 
-C(usage_nano_cores), which runtimes also offer, is no use here: containerd 1.7 reckons it since whoever asked last, and the kubelet asks
+Their times are of the wall clock, which may be set; so no rate is taken over a step of it. C(usage_nano_cores), which runtimes also offer, is no use here: containerd 1.7 reckons it since whoever asked last, and the kubelet asks
 too (kubernetes#122092, containerd#9531).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from math import inf
 
 from .model import Container, ContainerKey, Counter
 
 MINIMUM_WINDOW = 5.0
 """Seconds between two counters below which a rate says more of the moments of reading than of the container."""
+
+# Seconds that the wall clock may move against the monotonic one from sample to sample without being a step: the two are read one after the other.
+_STEP = 0.25
+# Seconds that a runtime's answer may be old: containerd's collector keeps one for 1 s, cAdvisor reads every 10 to 15 s.
+_CACHED = 15.0
+
+
+class CpuRates:
+    """CPU rates from one sample to the next."""
+
+    def __init__(self) -> None:
+        self._counters: dict[ContainerKey, Counter] = {}
+        self._offset: float | None = None
+        self._void_until = -inf
+
+    def next(self, containers: Iterable[Container], clock_offset: float, monotonic: float) -> dict[ContainerKey, float]:
+        """Return millicores since the sample before, of the containers that have a rate; none while a counter may be of before a step.
+
+        Parameters
+        ----------
+        containers : Iterable of Container
+            As for C(cpu_rates).
+        clock_offset : float
+            Seconds by which the wall clock was ahead of the monotonic one, taken after the containers were read: a step in between is then
+            seen too early, never too late.
+        monotonic : float
+            When the sample began, seconds of the monotonic clock.
+        """
+        if self._offset is not None and abs(clock_offset - self._offset) > _STEP:
+            self._void_until = monotonic + _CACHED
+        self._offset = clock_offset
+        if monotonic < self._void_until:
+            self._counters = {}
+            return {}
+        rates, self._counters = cpu_rates(self._counters, containers)
+        return rates
 
 
 def cpu_rates(

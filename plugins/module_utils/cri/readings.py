@@ -59,6 +59,7 @@ def read_runtime(client: CriClient, deadline: float = DEADLINE) -> RuntimeReadin
         image_filesystems=None if filesystems is None else _mountpoints(filesystems.image_filesystems),
         container_filesystems=None if filesystems is None else _mountpoints(filesystems.container_filesystems),
         errors=tuple(sample.errors),
+        clock_offset=time.time() - time.monotonic(),
     )
 
 

@@ -9,14 +9,14 @@ What is unknown is left out, never 0; so is a figure that is not possible, since
 from __future__ import annotations
 
 from collections import Counter as Tally
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
 from typing import Any, TypeVar
 
 from ..api.times import format_time
-from ..cri.model import Container, ContainerKey, Counter, RuntimeReading
-from ..cri.rates import cpu_rates
+from ..cri.model import Container, RuntimeReading
+from ..cri.rates import CpuRates
 from ..kube.quantity import parse_nanos
 from ..node.model import CpuCounter, Filesystem, HostReading
 from . import schema
@@ -83,7 +83,7 @@ class Observer:
         self._cpu_window, self._memory_window = Window(FIVE_MINUTES), Window(FIVE_MINUTES)
         self._cpu: CpuCounter | None = None
         self._memory_at: float | None = None
-        self._counters: dict[ContainerKey, Counter] = {}
+        self._rates = CpuRates()
         self._conditions = {name: Condition(name) for name in schema.CONDITIONS}
 
     def restore(self, stored: Mapping[str, Any] | None) -> None:
@@ -155,7 +155,7 @@ class Observer:
             "pods": {"ready": runtime.pods_ready, "notReady": runtime.pods_not_ready},
             "containers": _count(runtime.containers),
             "unreadContainers": runtime.unread_containers or None,
-            "top": self._top(runtime.containers),
+            "top": self._top(runtime, monotonic),
             "conditions": [self._conditions[name].to_dict() for name in schema.CONDITIONS],
             "pressure": self._pressure(),
         }
@@ -214,11 +214,11 @@ class Observer:
         for name, signal in signals.items():
             self._conditions[name] = self._conditions[name].next(signal, monotonic, wall, settings)
 
-    def _top(self, containers: Iterable[Container] | None) -> dict[str, list[str]]:
-        if containers is None:
+    def _top(self, runtime: RuntimeReading, monotonic: float) -> dict[str, list[str]]:
+        running = runtime.containers
+        if running is None:
             return {}
-        running = list(containers)
-        rates, self._counters = cpu_rates(self._counters, running)
+        rates = self._rates.next(running, runtime.clock_offset, monotonic)
         cpu = [(round(rates[one.key]), _name(one), f"{round(rates[one.key])}m") for one in running if one.key in rates]
         memory = [(one.working_set_bytes >> 20, _name(one), f"{one.working_set_bytes >> 20}Mi") for one in running if one.working_set_bytes is not None]
         return {"cpu": _largest(cpu), "memory": _largest(memory)}

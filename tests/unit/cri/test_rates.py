@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
+import pytest
 from ansible_collections.nodewise.cluster.plugins.module_utils.cri.model import Container, ContainerKey, Counter
-from ansible_collections.nodewise.cluster.plugins.module_utils.cri.rates import cpu_rates
+from ansible_collections.nodewise.cluster.plugins.module_utils.cri.rates import CpuRates, cpu_rates
 
 SECOND = 1_000_000_000
 KEY = ContainerKey("a", 0, 1)
@@ -66,3 +67,31 @@ def test_one_whose_use_was_not_read_keeps_its_counter() -> None:
 
 def test_what_is_gone_is_forgotten() -> None:
     assert cpu_rates({KEY: Counter(0, 0)}, []) == ({}, {})
+
+
+@pytest.mark.parametrize("step", [-3600.0, -4.0, -0.5, 0.5, 4.0, 3600.0])
+@pytest.mark.parametrize("age", [0.0, 9.0])
+@pytest.mark.parametrize("at", [39.9, 40.0, 40.5])
+def test_a_step_of_the_wall_clock_gives_no_false_rate(step: float, age: float, at: float) -> None:
+    """One busy core; the clock is set at some second, while the fifth sample is taken or before it; answers are fresh or cached."""
+
+    def wall(second: float) -> float:
+        return 10_000 + second + (step if second >= at else 0.0)
+
+    rates = CpuRates()
+    found = []
+    for second in range(0, 120, 10):
+        read = second + 0.2 - age
+        one = container(seconds=wall(read), used=int((100 + read) * SECOND))
+        found.append(rates.next([one], wall(second + 0.6) - (second + 0.6), float(second)).get(KEY))
+    assert found[0] is None
+    assert all(rate is None or abs(rate - 1000) < 0.001 for rate in found), found
+    assert found[1:4] == pytest.approx([1000.0] * 3)
+    assert found[8:] == pytest.approx([1000.0] * 4)
+
+
+def test_what_two_clocks_differ_by_the_reading_is_no_step() -> None:
+    rates = CpuRates()
+    for second in range(0, 50, 10):
+        found = rates.next([container(seconds=second, used=second * SECOND)], 0.02 * (second % 20), float(second))
+    assert found == {KEY: pytest.approx(1000.0)}
