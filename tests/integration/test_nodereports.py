@@ -19,13 +19,14 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.nodewise.cluster.plugins.module_utils.api.client import JSON, JSON_PATCH, ApiClient
-from ansible_collections.nodewise.cluster.plugins.module_utils.cri.model import RuntimeReading, RuntimeStatus
-from ansible_collections.nodewise.cluster.plugins.module_utils.node.model import CGROUP, CpuCounter, Filesystem, HostReading, Memory
+from ansible_collections.nodewise.cluster.plugins.module_utils.cri.model import Container, ContainerKey, Counter, RuntimeReading, RuntimeStatus
+from ansible_collections.nodewise.cluster.plugins.module_utils.node.model import CGROUP, CpuCounter, Filesystem, HostReading, Memory, Pressure
 from ansible_collections.nodewise.cluster.plugins.module_utils.report import schema
 from ansible_collections.nodewise.cluster.plugins.module_utils.report.build import Allocatable, Observer
 from ansible_collections.nodewise.cluster.plugins.module_utils.report.manifests import NAME, cluster_objects
 from ansible_collections.nodewise.cluster.plugins.module_utils.report.publisher import RECALLED, WRITTEN, Publisher
 from ansible_collections.nodewise.cluster.plugins.module_utils.report.settings import Settings
+from ansible_collections.nodewise.cluster.plugins.module_utils.report.size import BUDGET, stored_size
 from lab import LAB, ROOT, on
 
 FOLDER = ROOT / ".lab" / LAB
@@ -105,6 +106,33 @@ def sample(publisher: Publisher | None = None) -> dict[str, Any]:
     return result
 
 
+def large_sample() -> dict[str, Any]:
+    """Return a status with long names, three filesystems, and every condition true."""
+    gib = 2**30
+    observer = Observer(Settings(), "0.0.0-test")
+    status = RuntimeStatus("containerd", "v2.4.2", "systemd", False, False, "<nothing> & nobody: " + "w" * 300)
+    result: dict[str, Any] = {}
+    for step in range(32):
+        listing = tuple(
+            Container(ContainerKey(str(number), 0, 1), "shop", "p" * 60, "c" * 60, "running", Counter(step * 10**10, step * number * 10**9), number * gib)
+            for number in range(1, 20)
+        )
+        host = HostReading(
+            CGROUP,
+            "v1",
+            boot_id=f"{uuid.UUID(int=1)}+12345678",
+            cpu=CpuCounter(0, step * 10**10, step * 10**12),
+            memory=Memory(800 * gib, 800 * gib, gib, gib, gib),
+            pressure=Pressure(99.9, 99.9, 99.9),
+            filesystems=tuple(
+                Filesystem((role,), f"/var/lib/{role * 5}", number, 10**15, 9 * 10**14, 10**14, 10**10, 10**9)
+                for number, role in enumerate(("node", "image", "container"))
+            ),
+        )
+        result = observer.observe(host, RuntimeReading(status, listing, 110, 110, 3), Allocatable(4000, 8 * gib), step * 10.0, time.time() - 310 + 10 * step)
+    return result
+
+
 def put_status(client: ApiClient, name: str, status: dict[str, Any], version: str, query: str = "") -> Any:
     body = {**report(name), "status": status}
     body["metadata"] = {"name": name, "resourceVersion": version}
@@ -124,7 +152,23 @@ def test_a_node_writes_its_own_report(kubelet: ApiClient, admin: ApiClient) -> N
     assert stored.value()["status"]["sequence"] == outcome.sequence
     (owner,) = stored.value()["metadata"]["ownerReferences"]
     assert owner["uid"] == admin.get(f"/api/v1/nodes/{NODE}").value()["metadata"]["uid"]
-    assert len(stored.body) <= 2600
+
+
+def test_the_largest_report_is_no_larger_in_etcd_than_it_may_be(made_up: str, admin: ApiClient) -> None:
+    """Of a Node that is none, so that the guard taints no real one for it."""
+    assert admin.request("DELETE", f"{schema.PATH}/{made_up}").ok
+    publisher = Publisher(made_up, admin, Settings())
+    assert publisher.step().kind == RECALLED
+    publisher.offer(large_sample())
+    outcome = publisher.step()
+    assert outcome.kind == WRITTEN, outcome.message
+    stored = admin.get(f"{schema.PATH}/{made_up}")
+    metadata = stored.value()["metadata"]
+    assert "managedFields" not in metadata
+    # The one thing in the answer that etcd does not have there.
+    size = len(stored.body) - len(f'"resourceVersion":"{metadata["resourceVersion"]}",')
+    assert BUDGET - 300 < size <= BUDGET
+    assert size <= stored_size(made_up, metadata["ownerReferences"][0]["uid"], stored.value()["status"]) <= size + 20
 
 
 def test_a_node_cannot_write_anothers(kubelet: ApiClient, made_up: str, admin: ApiClient) -> None:

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """CPU rates of containers from their cumulative counters.
 
-Their times are of the wall clock, which may be set; so no rate is taken over a step of it. C(usage_nano_cores), which runtimes also offer, is no use here: containerd 1.7 reckons it since whoever asked last, and the kubelet asks
-too (kubernetes#122092, containerd#9531).
+Their times are of the wall clock, which may be set; so no rate is taken over a step of it. C(usage_nano_cores), which runtimes also
+offer, is no use here: containerd 1.7 reckons it since whoever asked last, and the kubelet asks too (kubernetes#122092, containerd#9531).
 """
 
 from __future__ import annotations

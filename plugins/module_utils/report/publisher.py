@@ -18,6 +18,7 @@ from . import schema
 from .build import Allocatable, true_conditions
 from .schedule import backoff, is_current, next_slot, start_delay
 from .settings import Settings
+from .size import fitted
 
 RECALLED = "recalled"
 WRITTEN = "written"
@@ -138,7 +139,7 @@ class Publisher:
         self._node_read_at = 0.0
         self._sequence = 0
         self._pending: dict[str, Any] | None = None
-        self._written: dict[str, Any] = {}
+        self._written: Mapping[str, Any] = {}
         self._written_at = clock()
         self._regular_at = clock() + start_delay(node)
         self._failures = 0
@@ -215,7 +216,7 @@ class Publisher:
     def _write(self) -> Answer:
         if self._clock() - self._node_read_at >= NODE_SECONDS:
             self._read_node(_CACHED)
-        status = {**(self._pending or {})}
+        status: Mapping[str, Any] = {}
         for _attempt in range(2):
             if not self._version:
                 self._read_report()
@@ -226,7 +227,7 @@ class Publisher:
             elif self._owner != self._uid:
                 self._adopt()
             self._sequence += 1
-            status["sequence"] = self._sequence
+            status = fitted(self._node, self._uid, {**(self._pending or {}), "sequence": self._sequence})
             answer = self._put(status)
             if answer.status not in (404, 409):
                 break

@@ -18,7 +18,7 @@ Shape of C(status), in the units that the names say (every figure is left out wh
     filesystems: [{roles: [node, image, container], mountpoint, capacityBytes, usedBytes, availableBytes, inodes, inodesUsed}]
     pods: {ready, notReady}    containers: {created, running, exited, unknown}
     unreadContainers: int, only if not 0: the report is partial
-    top: {cpu: ["namespace/pod/container 350m"], memory: ["namespace/pod/container 120Mi"]}   at most five each
+    top: {cpu: ["namespace/pod/container 350m"], memory: ["namespace/pod/container 120Mi"]}   at most five each, and fewer if all is too large
     conditions: [{type, status: True|False|Unknown, reason, message, lastTransitionTime}]   reason and message not while all is well
     pressure: str for people: the types of the true conditions in short ("cpu,disk"), or "none"; "unknown" if any is Unknown and none true
 """

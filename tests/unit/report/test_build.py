@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,9 +18,11 @@ from ansible_collections.nodewise.cluster.plugins.module_utils.report.build impo
 from ansible_collections.nodewise.cluster.plugins.module_utils.report.manifests import custom_resource_definition
 from ansible_collections.nodewise.cluster.plugins.module_utils.report.schema import CONSUMER_LENGTH
 from ansible_collections.nodewise.cluster.plugins.module_utils.report.settings import Settings
+from ansible_collections.nodewise.cluster.plugins.module_utils.report.size import BUDGET, fitted, stored_size
 
 GIB = 2**30
 WALL = 1_795_608_000.0
+UID = "9b2d3c64-93a5-4dc1-9d0b-5c3a9f2f7c22"
 ALLOCATABLE = Allocatable(4000, 8 * GIB)
 DISK = Filesystem(("node",), "/var/lib/kubelet", 1, 100 * GIB, 40 * GIB, 55 * GIB, 1000, 10)
 READY = RuntimeStatus("containerd", "v2.4.2", "systemd", True, True)
@@ -281,19 +282,80 @@ def test_another_configuration_is_named_from_the_next_sample_on() -> None:
     assert (status["configDigest"], status["expiresAt"]) == ("89abcdef", "2026-11-25T12:04:20Z")
 
 
-def test_the_largest_status_fits_the_schema_and_stays_small() -> None:
-    observer = Observer(Settings(), "10.20.30", "01234567")
-    words = RuntimeStatus("r" * 300, "v" * 300, "systemd", False, False, "w" * 300)
-    disks = tuple(
-        Filesystem((role,), f"/{role * 60}", number, 10**15, 9 * 10**14, 10**14, 10**10, 10**9) for number, role in enumerate(("node", "image", "container"))
+def troubled(disks: int = 3, mountpoint: int = 60, name: int = 64, true: bool = True, message: str = "w" * 300) -> dict[str, Any]:
+    """Return a status as large as these make it: characters of mount points and of the runtime's names, and whether all conditions are true."""
+    observer = Observer(Settings(), "10.20.30+0123456789ab", "01234567")
+    words = RuntimeStatus("r" * name, "v" * name, "systemd", not true, not true, message if true else "")
+    roles = {2: (("node",), ("image", "container")), 3: (("node",), ("image",), ("container",))}[disks]
+    used = 10**14 * (9 if true else 1)
+    mounts = tuple(
+        Filesystem(role, f"/{role[0] * mountpoint}"[:mountpoint], number, 10**15, used, 10**15 - used, 10**10, 10**9) for number, role in enumerate(roles)
     )
+    memory = Memory(8 * GIB, 8 * GIB if true else GIB, 8 * GIB, GIB, GIB)
     for second in range(10, 400, 10):
         listing = tuple(container(f"{number:063}", second * number * 10**9, second, number * GIB, pod="p" * 253) for number in range(20))
-        reading = host(second, cores=3.99, memory=Memory(8 * GIB, 8 * GIB, 8 * GIB, GIB, GIB), filesystems=disks, pressure=Pressure(100.0, 99.9, 99.9))
+        reading = host(
+            second,
+            cores=3.99 if true else 1.01,
+            boot_id="0f2d3c64-93a5-4dc1-9d0b-5c3a9f2f7c11+12345678",
+            memory=memory,
+            filesystems=mounts,
+            pressure=Pressure(100.0, 99.9, 99.9),
+        )
         status = observer.observe(reading, RuntimeReading(words, listing, 110, 110, 3), ALLOCATABLE, second, WALL + second)
-    status["sequence"] = 10**9
+    return {**status, "sequence": 10**9}
+
+
+def test_the_largest_status_fits_the_schema() -> None:
+    status = troubled(mountpoint=200, name=300)
     declared = declared_status()
     assert list(faults(status, declared)) == []
+    assert list(faults(fitted("n" * 253, UID, status), declared)) == []
     assert status["pressure"] == "cpu,memory,disk,runtime"
     assert set(status) == set(declared["properties"])
-    assert len(json.dumps(status, separators=(",", ":"))) < 3600
+
+
+@pytest.mark.parametrize(
+    ("node", "status"),
+    [
+        (63, troubled(disks=2, true=False)),
+        (63, troubled()),
+        (63, troubled(message="<&>" * 100)),
+        (63, troubled(message='"ü\u2028' * 100)),
+        (128, troubled(mountpoint=20, name=20)),
+    ],
+    ids=["calm", "all conditions true", "markup", "letters", "a long name"],
+)
+def test_a_report_never_takes_more_than_its_bytes_in_etcd(node: int, status: dict[str, Any]) -> None:
+    found = fitted("n" * node, UID, status)
+    assert stored_size("n" * node, UID, status) > BUDGET
+    assert stored_size("n" * node, UID, found) <= BUDGET
+    left_out = {"top", "conditions"}
+    assert {name: value for name, value in found.items() if name not in left_out} == {name: value for name, value in status.items() if name not in left_out}
+
+    def without_message(conditions: list[dict[str, str]]) -> list[dict[str, str]]:
+        return [{name: value for name, value in entry.items() if name != "message"} for entry in conditions]
+
+    assert without_message(found["conditions"]) == without_message(status["conditions"])
+
+
+def test_figures_and_conditions_go_first_even_if_names_leave_no_room() -> None:
+    found = fitted("n" * 253, UID, troubled(mountpoint=200, name=300))
+    assert BUDGET < stored_size("n" * 253, UID, found) < 3200
+    assert {"filesystems", "memoryBytes", "cpuMillicores", "psiPercent", "pods", "containers"} <= set(found)
+    assert [entry["reason"] for entry in found["conditions"]] == ["HighUsage", "HighUsage", "LittleSpace", "RuntimeNotReady"]
+
+
+def test_consumers_go_from_the_end_of_both_lists_and_messages_only_after_them() -> None:
+    calm = troubled(disks=2, true=False)
+    assert fitted("n", UID, {**calm, "top": {}}) == {**calm, "top": {}}
+    found = fitted("n" * 63, UID, calm)
+    count = len(found["top"]["cpu"])
+    assert 0 < count < 5
+    assert found["top"] == {kind: consumers[:count] for kind, consumers in calm["top"].items()}
+    assert found["conditions"] == calm["conditions"]
+    bad = troubled(disks=2, mountpoint=20, name=10, message="w" * 60)
+    some = fitted("n" * 63, UID, bad)
+    assert some["conditions"] == bad["conditions"]
+    worse = fitted("n" * 128, UID, bad)
+    assert "top" not in worse

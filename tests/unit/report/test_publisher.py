@@ -406,3 +406,11 @@ def test_new_settings_hold_from_now_on(publisher: Publisher, clock: Clock) -> No
     publisher.reconfigure(Settings(publish_seconds=20, jitter_percent=0))
     publisher.offer(status(clock))
     assert publisher.due_in() <= 35
+
+
+def test_a_report_that_is_too_large_is_written_without_its_last_consumers(server: Server, clock: Clock, publisher: Publisher) -> None:
+    names = [f"shop/{'p' * 40}/{number} 100m" for number in range(5)]
+    publisher.offer(status(clock, view="x" * 1800, top={"cpu": names, "memory": names}))
+    assert publisher.step().kind == WRITTEN
+    assert server.status["top"] == {"cpu": names[:3], "memory": names[:3]}
+    assert (server.status["sequence"], len(server.status["view"])) == (2, 1800)
