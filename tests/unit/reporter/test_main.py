@@ -55,6 +55,40 @@ def test_a_wait_that_was_interrupted_is_neither_an_end_nor_a_reload(tmp_path: Pa
     assert next(received, "all were taken") == "all were taken"
 
 
+@pytest.mark.parametrize(
+    ("samples", "told"),
+    [
+        ([1, 1, 1], 3),
+        ([0, 1, 0, 0, 0, 1, 0], 2),
+        # The sampling hangs from the second look on: whatever else goes on, systemd starts it anew.
+        ([1, 0, 0, 0, 0, 0], 1),
+        ([0, 0, 0], 0),
+        # Two samples between two looks.
+        ([2, 0], 1),
+    ],
+)
+def test_the_watchdog_is_fed_by_samples_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, samples: list[int], told: int) -> None:
+    path = tmp_path / "reporter.json"
+    path.write_text(Config("w1", metrics_port=0).to_text())
+    monkeypatch.setattr(main.signal, "pthread_sigmask", lambda _how, _signals: None)
+    monkeypatch.setattr(main, "SampleLoop", Idle)
+    monkeypatch.setattr(main, "PublishLoop", Idle)
+    notifier = Recorder()
+    reporter = main.Reporter(str(path), "1", 3600, notifier)
+    looks = iter(samples)
+
+    def wait(_signals: object, _seconds: float) -> SimpleNamespace | None:
+        for _number in range(taken := next(looks, -1)):
+            reporter._state.sample_taken({}, 0.1, {})
+        # Writing goes on all the time.
+        reporter._state.publish_tried("accepted", True, "", 0.0)
+        return None if taken >= 0 else SimpleNamespace(si_signo=signal.SIGTERM)
+
+    monkeypatch.setattr(main.signal, "sigtimedwait", wait)
+    assert reporter.run() == 0
+    assert notifier.told == ["WATCHDOG"] * told + ["STOPPING"]
+
+
 def test_it_loads_nothing_large_that_it_never_uses(tmp_path: Path) -> None:
     """Every node pays for it: asyncio's half of grpc is a MiB, fractions with decimal most of another."""
     for name, text in code_files(ENTRIES["reporter"]).items():

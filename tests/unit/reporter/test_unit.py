@@ -38,6 +38,35 @@ def test_nothing_makes_a_folder_on_a_full_disk() -> None:
         assert f"\n{setting}" not in text
 
 
+def test_it_may_do_no_more_than_it_has_to() -> None:
+    service = unit(252).partition("[Service]\n")[2].partition("\n[Install]")[0].splitlines()
+    for setting in (
+        "CapabilityBoundingSet=",
+        "AmbientCapabilities=",
+        "NoNewPrivileges=yes",
+        "ProtectSystem=strict",
+        "ProtectHome=yes",
+        "PrivateDevices=yes",
+        "ProtectKernelModules=yes",
+        "RestrictNamespaces=yes",
+        "MemoryDenyWriteExecute=yes",
+        "SystemCallFilter=@system-service",
+        "SystemCallFilter=~@privileged @resources",
+        "MemoryMax=128M",
+        "CPUQuota=25%",
+        "TasksMax=64",
+    ):
+        assert setting in service
+    # Nothing takes any of it back.
+    assert not [line for line in service if line.startswith(("ReadWritePaths=", "BindPaths=", "CapabilityBoundingSet=C", "AmbientCapabilities=C"))]
+
+
+def test_one_that_hangs_is_killed_and_started_anew() -> None:
+    service = unit(252).splitlines()
+    for setting in ("Type=notify", "WatchdogSec=180s", "WatchdogSignal=SIGKILL", "Restart=always", "StartLimitIntervalSec=0"):
+        assert setting in service
+
+
 def test_the_version_is_the_collections(collection_root: Path) -> None:
     assert yaml.safe_load((collection_root / "galaxy.yml").read_text())["version"] == VERSION
     assert agent_version("[Unit]\n") == f"{VERSION}+ae6c63cff33b"
