@@ -13,6 +13,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ..module_utils.artifacts.bundle import file_bundle
+from ..module_utils.artifacts.store import unwritable
 from ..module_utils.artifacts.wheel_cache import WheelRequest, obtain
 from ..module_utils.artifacts.wheels import locked
 from ..module_utils.errors import NodewiseError
@@ -64,6 +65,9 @@ class ActionModule(ActionBase):
         name = filename(arguments["code"])
         if name in found["missing"]:
             path = request.cache / "wheels" / "code" / name
-            write_atomic(str(path), to_text(code))
+            try:
+                write_atomic(str(path), to_text(code))
+            except OSError as error:
+                raise unwritable(request.cache, error) from error
             records.append({"path": str(path), "sha256": arguments["code"], "size": path.stat().st_size, "dest": name, "image": ""})
         return file_bundle(records)

@@ -22,7 +22,7 @@ from typing import Any
 
 from ..errors import NodewiseError
 from .oci import DAMAGED, merge
-from .store import file_lock
+from .store import file_lock, unwritable
 from .tar import CheckedStream
 
 # Seconds after which an unused bundle is removed: longer than any host may take to be served from it.
@@ -40,14 +40,16 @@ def _bundle(artifacts: list[dict[str, Any]], kind: str, write: Callable[[Path], 
     folder = Path(artifacts[0]["path"]).parent.parent / ".nodewise" / "bundles"
     name = sha256("".join(f"{one['sha256']} {one['image'] or one['dest']}\n" for one in artifacts).encode()).hexdigest()[:32]
     bundle = folder / f"{kind}-{name}.tar"
-    with file_lock(str(folder / "lock")):
-        if not bundle.exists():
-            part = bundle.with_suffix(".part")
-            _write(part, bundle, write)
-        os.utime(bundle)
-        for old in folder.glob("*.tar"):
-            if old.stat().st_mtime < time.time() - KEEP:
-                old.unlink()
+    try:
+        with file_lock(str(folder / "lock")):
+            if not bundle.exists():
+                _write(bundle.with_suffix(".part"), bundle, write)
+            os.utime(bundle)
+            for old in folder.glob("*.tar"):
+                if old.stat().st_mtime < time.time() - KEEP:
+                    old.unlink()
+    except OSError as error:
+        raise unwritable(folder.parent.parent, error) from error
     return bundle
 
 
@@ -89,7 +91,7 @@ def file_bundle(artifacts: list[dict[str, Any]]) -> Path:
     Raises
     ------
     NodewiseError
-        The cache lacks one, or one is damaged there.
+        The cache is full or lacks one, or one is damaged there.
     """
 
     def write(part: Path) -> None:
@@ -114,6 +116,6 @@ def image_bundle(artifacts: list[dict[str, Any]], arch: str) -> Path:
     Raises
     ------
     NodewiseError
-        The cache lacks one, or one is damaged or no OCI archive.
+        The cache is full or lacks one, or one is damaged or no OCI archive.
     """
     return _bundle(artifacts, "images", lambda part: merge([(Path(one["path"]), one["image"]) for one in artifacts], arch, part))

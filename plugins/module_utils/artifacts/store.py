@@ -151,9 +151,7 @@ class Store:
                 self._sum(item, digest)
                 return record
         except OSError as error:
-            raise NodewiseError(
-                f"The cache {self.root} cannot be written: {error}.", "free some space there, or set artifacts_cache to another folder."
-            ) from error
+            raise unwritable(self.root, error) from error
 
     def _write(self, item: Item, digest: str, fingerprint: str) -> Record:
         stat = self.path(item).stat()
@@ -168,6 +166,11 @@ class Store:
             sums = parse_sums(path.read_text(), str(path)) if path.exists() else {}
             sums[item.path] = digest
             write_atomic(str(path), "".join(f"{value}  {name}\n" for name, value in sorted(sums.items())))
+
+
+def unwritable(root: Path, error: OSError) -> NodewiseError:
+    """Return what an operator must hear of a cache that is full, or may not be written."""
+    return NodewiseError(f"The cache {root} cannot be written: {error}.", "free some space there, or set artifacts_cache to another folder.")
 
 
 def parse_sums(text: str, origin: str) -> dict[str, str]:
