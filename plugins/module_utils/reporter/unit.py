@@ -55,8 +55,9 @@ Restart=always
 {restart(systemd)}
 
 # What it may take of the node. Nothing of it is needed to say what it does, so it goes among the last when memory is short.
+# Half a CPU: with a quarter, the start on a node with 110 pods takes 4 s instead of 2, since systemd makes it a view of each of their mounts.
 MemoryMax=128M
-CPUQuota=25%
+CPUQuota=50%
 TasksMax=64
 OOMScoreAdjust=-900
 # One arena for all threads, and what is large goes back to the kernel at once: 1 MiB less (benchmarks/reporter).

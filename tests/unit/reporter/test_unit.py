@@ -53,7 +53,7 @@ def test_it_may_do_no_more_than_it_has_to() -> None:
         "SystemCallFilter=@system-service",
         "SystemCallFilter=~@privileged @resources",
         "MemoryMax=128M",
-        "CPUQuota=25%",
+        "CPUQuota=50%",
         "TasksMax=64",
     ):
         assert setting in service
