@@ -155,7 +155,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.containerd.config import SOCKET, Mirror, MirrorHost, Settings
+from ..module_utils.containerd.config import SOCKET, Settings, mirror_of
 from ..module_utils.containerd.runtime import choose_socket, ensure_containerd, ensure_external
 from ..module_utils.errors import NodewiseError
 from ..module_utils.systemd.systemctl import Systemd
@@ -205,10 +205,7 @@ def _settings(options: dict[str, Any]) -> Settings:
         sandbox_image=options["sandbox_image"],
         systemd_cgroup=options["cgroup_driver"] == "systemd",
         restrict_oom_score_adj=options["restrict_oom_score_adj"],
-        mirrors=[
-            Mirror(registry=mirror["registry"], server=mirror["server"], hosts=[MirrorHost(**host) for host in mirror["hosts"]])
-            for mirror in options["registry_mirrors"]
-        ],
+        mirrors=[mirror_of(mirror) for mirror in options["registry_mirrors"]],
         http_proxy=options["http_proxy"],
         https_proxy=options["https_proxy"],
         no_proxy=options["no_proxy"],

@@ -189,6 +189,11 @@ def refuse_old_names(extra: Mapping[str, Any]) -> None:
         raise NodewiseError(f"containerd_config_extra: {'; '.join(problems)}.")
 
 
+def mirror_of(options: Mapping[str, Any]) -> Mirror:
+    """Return a mirror by the module's, or the role's, options."""
+    return Mirror(registry=options["registry"], server=options["server"], hosts=[MirrorHost(**host) for host in options["hosts"]])
+
+
 def check_mirrors(mirrors: Sequence[Mirror]) -> None:
     """Refuse mirrors that containerd would never ask.
 

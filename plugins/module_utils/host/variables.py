@@ -10,13 +10,17 @@ import fnmatch
 import glob
 import os
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
+from ..containerd.config import check_mirrors, mirror_of, refuse_old_names
+from ..errors import NodewiseError
 from ..files import read_text
+from ..kubeadm.names import check_registration_labels, check_taints
+from ..kubelet.legacy import translate_flags
 from .model import Problem
 
 SHARED_PREFIX = "nodewise_"
@@ -142,7 +146,8 @@ def check_values(values: Mapping[str, Mapping[str, Any]], catalogue: Catalogue) 
     holders: dict[tuple[str, str], list[str]] = {}
     for host, its in values.items():
         for name, value in its.items():
-            for message in ArgumentSpecValidator({name: catalogue.options[name]}).validate({name: value}).error_messages:
+            validated = ArgumentSpecValidator({name: catalogue.options[name]}).validate({name: value})
+            for message in validated.error_messages or _content_problems(name, validated.validated_parameters[name]):
                 holders.setdefault((name, message), []).append(host)
     return [
         Problem(
@@ -154,6 +159,33 @@ def check_values(values: Mapping[str, Mapping[str, Any]], catalogue: Catalogue) 
         )
         for (name, message), hosts in sorted(holders.items())
     ]
+
+
+def _content_problems(name: str, value: Any) -> list[str]:
+    """Return what a role would refuse of a value that has the right type."""
+    try:
+        if value is not None and name in _CONTENT:
+            _CONTENT[name](value)
+    except NodewiseError as error:
+        return [str(error)]
+    return []
+
+
+def _check_flags(arguments: list[str]) -> None:
+    problems = translate_flags(arguments, "kubelet_extra_args").problems
+    if problems:
+        raise NodewiseError("; ".join(problems))
+
+
+_CONTENT: Mapping[str, Callable[[Any], None]] = {
+    "containerd_config_extra": refuse_old_names,
+    "containerd_registry_mirrors": lambda mirrors: check_mirrors([mirror_of(mirror) for mirror in mirrors]),
+    "kubeadm_control_plane_labels": check_registration_labels,
+    "kubeadm_worker_labels": check_registration_labels,
+    "kubeadm_worker_taints": check_taints,
+    "kubelet_extra_args": _check_flags,
+}
+"""Options whose roles look at their content, and would do so only after other hosts and roles have changed something."""
 
 
 def _has_secret(option: Mapping[str, Any]) -> bool:

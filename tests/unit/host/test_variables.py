@@ -138,3 +138,21 @@ def test_all_that_is_wrong_is_told_with_its_hosts():
         ("w2", "value of host_min"),
         ("cp1", "value of host_swap"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "found"),
+    [
+        ("containerd_config_extra", {"plugins": {"cri": {}}}, "plugins.cri is a name of schema version 1"),
+        ("containerd_registry_mirrors", [{"registry": "https://docker.io", "server": "https://x"}], "is no registry"),
+        ("kubeadm_control_plane_labels", {"kubernetes.io/role": "x"}, "cannot be set when a node registers"),
+        ("kubeadm_worker_labels", {"a b": "x"}, "is malformed"),
+        ("kubeadm_worker_taints", [{"key": "a", "effect": "Never"}], "Never"),
+        ("kubelet_extra_args", ["--cni-bin-dir=x"], "is gone since Kubernetes 1.24"),
+    ],
+)
+def test_content_that_a_role_refuses_is_found_at_once(collection_root, name, value, found):
+    (problem,) = check_values({"cp1": {name: value}, "w1": {}}, load_catalogue(str(collection_root)))
+    assert (problem["host"], problem["what"]) == ("cp1", f"value of {name}")
+    assert found in problem["found"]
+    assert check_values({"cp1": {name: type(value)()}}, load_catalogue(str(collection_root))) == []
