@@ -139,7 +139,7 @@ test-admission: packages venv ## molecule: the API server's admission plugins ch
 test-autoscaler: packages venv ## molecule: a pending pod makes the standby host join, and idle it leaves again
 	@$(STAGE) molecule-autoscaler scripts/molecule-test --scenario-name autoscaler $(ARGS)
 
-ON_CLUSTER := readings nodereports reporter verify_resources cluster_resources_info page guard guard_lab metrics_server monitoring_rules monitoring \
+ON_CLUSTER := nodes readings nodereports reporter verify_resources cluster_resources_info page guard guard_lab metrics_server monitoring_rules monitoring \
   autoscaler_provider
 .PHONY: test-integration
 test-integration: packages venv ## pytest: the artifacts' builds, a lab's and a killed run's faults; then on the lab's cluster, the nodes' and their reports' faults
