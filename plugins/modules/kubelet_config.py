@@ -44,6 +44,12 @@ options:
       - Without it such a field is removed, except those that kubeadm always sets, which then stay.
     type: dict
     default: {}
+  last:
+    description:
+      - Only for O(scope=node). What was wanted of the cluster's configuration before, as RV(last) of O(scope=cluster) gives it. A node that has joined with
+        a field of it that is no longer wanted loses that field, too.
+    type: dict
+    default: {}
   node_name:
     description: Name of the Node. Needed for O(scope=node).
     type: str
@@ -91,6 +97,11 @@ configuration:
   returned: success
   type: dict
   sample: {"cgroupDriver": "systemd", "maxPods": 150}
+last:
+  description: What this module was asked for the last time.
+  returned: with O(scope=cluster), if the cluster is there
+  type: dict
+  sample: {"maxPods": 110}
 differs:
   description: Whether something had to be done, other than recording which fields are ours.
   returned: success
@@ -128,6 +139,7 @@ def main() -> None:
             "configuration": {"type": "dict", "required": True},
             "kubernetes_version": {"type": "str", "default": ""},
             "base": {"type": "dict", "default": {}},
+            "last": {"type": "dict", "default": {}},
             "node_name": {"type": "str"},
             "plan": {"type": "bool", "default": False},
             "timeout": {"type": "int", "default": 180},
@@ -169,13 +181,14 @@ def _cluster(module: AnsibleModule, wanted: dict[str, Any]) -> dict[str, Any]:
         "actions": plan.actions(),
         "reasons": [],
         "configuration": plan.merged,
+        "last": plan.last,
         "diff": plan.diff(),
     }
 
 
 def _node(module: AnsibleModule, wanted: dict[str, Any], paths: Paths) -> dict[str, Any]:
     systemd = Systemd()
-    plan = plan_node(wanted, module.params["base"], systemd, paths)
+    plan = plan_node(wanted, module.params["base"], systemd, paths, module.params["last"])
     for line in overriding_flags(wanted, paths):
         module.warn(line)
     pending = plan.differs or not plan.recorded

@@ -60,10 +60,10 @@ def test_a_changed_setting_goes_through_the_nodes_one_at_a_time() -> None:
 def test_a_setting_with_which_no_kubelet_returns_stays_on_no_node() -> None:
     before, files = began(), {host: sh(host, f"sha256sum {CONFIG}") for host in NODES}
     cluster = kubectl("get", "configmap", "kubelet-config", "-n", "kube-system", "-o", "jsonpath={.data.kubelet}")
-    # Of the right form, and there is no such file: only the kubelet itself finds out.
-    broken = '{"kubelet_config_extra": {"tlsCertFile": "/none/kubelet.crt", "tlsPrivateKeyFile": "/none/kubelet.key"}, "kubelet_restart_timeout": 40}'
+    # Of the right form, and there is no such file, which the kubelet itself finds out only when it starts.
+    broken = '{"kubelet_config_extra": {"authentication": {"x509": {"clientCAFile": "/none/ca.crt"}}}, "kubelet_restart_timeout": 40}'
     out = site("-e", broken, ok=False)
-    assert "w2" in out
+    assert "the old file is back and the kubelet runs with it again" in " ".join(out.split())
     assert {host: sh(host, f"sha256sum {CONFIG}") for host in NODES} == files
     assert kubectl("get", "configmap", "kubelet-config", "-n", "kube-system", "-o", "jsonpath={.data.kubelet}") == cluster
     # The first node alone was tried.
@@ -81,6 +81,7 @@ def test_reset_asks_first() -> None:
 
 
 def test_a_worker_is_drained_taken_out_and_joins_again(tmp_path: Path) -> None:
+    site("-e", "kubelet_max_pods=97")
     others = {host: began()[host] for host in ("cp1", "w1")}
     kubectl("create", "deployment", "moves", "--image=registry.k8s.io/pause:3.10.2", "--replicas=4")
     try:
@@ -99,4 +100,8 @@ def test_a_worker_is_drained_taken_out_and_joins_again(tmp_path: Path) -> None:
         assert kubectl("get", "secrets", "-n", "kube-system", "--field-selector=type=bootstrap.kubernetes.io/token", "-o", "name") == ""
     finally:
         kubectl("delete", "deployment", "moves", "--wait=true")
+        out = site()
+    # It has joined with what the cluster was still asked for, and nobody wants any more.
+    assert changed(out)["w2"] == 1
+    assert {host: max_pods(host) for host in NODES} == dict.fromkeys(NODES, "")
     ansible("ansible-playbook", "playbooks/verify.yml", "-e", f"verify_json={tmp_path}/verify.json", timeout=300)

@@ -30,6 +30,8 @@ class ClusterPlan:
         The document as it is and as it shall be.
     wanted : dict
         What we want of it.
+    last : dict
+        What we wanted of it the last time.
     recorded : bool
         Whether the ConfigMap's annotation says already that we want this.
     resource_version : str
@@ -39,6 +41,7 @@ class ClusterPlan:
     live: dict[str, Any]
     merged: dict[str, Any]
     wanted: dict[str, Any]
+    last: dict[str, Any]
     recorded: bool
     resource_version: str
 
@@ -84,7 +87,7 @@ def plan_cluster(kubectl: Kubectl, wanted: Mapping[str, Any]) -> ClusterPlan:
         raise NodewiseError(f"The annotation {ANNOTATION} of {_PLACE} is not JSON: {noted!r}.", "remove the annotation") from error
     base = _kubeadm_defaults(kubectl) if KUBEADM_SETS & (last.keys() - wanted.keys()) else {}
     merged = merge(live, last, wanted, base)
-    return ClusterPlan(live, merged, dict(wanted), noted == _note(wanted), found["metadata"]["resourceVersion"])
+    return ClusterPlan(live, merged, dict(wanted), last, noted == _note(wanted), found["metadata"]["resourceVersion"])
 
 
 def read_kubelet_config(kubectl: Kubectl) -> dict[str, Any]:

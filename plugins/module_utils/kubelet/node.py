@@ -127,7 +127,7 @@ class NodePlan:
         return found
 
 
-def plan_node(wanted: Mapping[str, Any], base: Mapping[str, Any], systemd: Systemd, paths: Paths) -> NodePlan:
+def plan_node(wanted: Mapping[str, Any], base: Mapping[str, Any], systemd: Systemd, paths: Paths, last: Mapping[str, Any] | None = None) -> NodePlan:
     """Compare a node with the wanted fields; changes nothing.
 
     Parameters
@@ -140,6 +140,8 @@ def plan_node(wanted: Mapping[str, Any], base: Mapping[str, Any], systemd: Syste
         The service manager.
     paths : Paths
         Where things are.
+    last : Mapping, optional
+        What was wanted of the cluster's configuration the last time, with which this node may have joined.
 
     Raises
     ------
@@ -151,7 +153,7 @@ def plan_node(wanted: Mapping[str, Any], base: Mapping[str, Any], systemd: Syste
         raise NodewiseError(f"{paths.config} is missing: this host has not joined a cluster.", "run playbook nodewise.cluster.site")
     state = read_state(paths.state)
     live = load(text, paths.config)
-    merged = merge(live, state.applied, wanted, base)
+    merged = merge(live, union(last or {}, state.applied), wanted, base)
     files: dict[str, Change] = {}
     if merged != live:
         files[paths.config] = Change(text, live, merged)

@@ -48,7 +48,7 @@ def locked(carried_out: list[str]) -> Iterator[None]:
 
 
 def plan(differs: bool, recorded: bool) -> Any:
-    return SimpleNamespace(differs=differs, recorded=recorded, actions=lambda: ["something"], diff=lambda: [], reasons=[], merged={"maxPods": 5})
+    return SimpleNamespace(differs=differs, recorded=recorded, actions=lambda: ["something"], diff=lambda: [], reasons=[], last={}, merged={"maxPods": 5})
 
 
 CASES = [

@@ -208,6 +208,16 @@ def test_fields_of_a_killed_run_are_still_ours(paths: Paths, monkeypatch: pytest
     assert config(paths) == LIVE
 
 
+def test_a_field_with_which_a_node_joined_goes_when_the_cluster_no_longer_wants_it(paths: Paths) -> None:
+    systemd = FakeSystemd()
+    # As a join writes it, and the first run on this node does not want it.
+    Path(paths.config).write_text(yaml.safe_dump({**LIVE, "maxPods": 50}))
+    record(plan_node({}, {}, systemd, paths), paths)
+    assert not plan_node({}, LIVE, systemd, paths).differs
+    apply_node(plan_node({}, LIVE, systemd, paths, {"maxPods": 50}), systemd, FakeHealth(), paths, 60)
+    assert config(paths) == LIVE
+
+
 @pytest.mark.parametrize("which", range(4), ids=["config", "program", "flags", "unit"])
 def test_a_kubelet_that_is_older_than_what_it_reads_is_restarted(paths: Paths, which: int) -> None:
     systemd = FakeSystemd()
