@@ -18,6 +18,7 @@ from typing import Any
 from ..errors import NodewiseError
 from ..files import read_text
 from ..kube.quantity import format_quantity
+from ..kubelet.schema import DEFAULT_EVICTION_HARD
 from ..verify.resources.capacity import allocatable_of
 
 _KUBELET_FOLDER = "/var/lib/kubelet"
@@ -66,8 +67,10 @@ def allocatable(capacity: Mapping[str, str], kubelet: Mapping[str, Any]) -> dict
     NodewiseError
         A quantity of the configuration is not understood.
     """
+    # As the kubelet fills it in, which an empty one keeps.
+    filled = {**kubelet, "evictionHard": DEFAULT_EVICTION_HARD} if kubelet.get("evictionHard") is None else kubelet
     try:
-        left = allocatable_of(capacity, kubelet)
+        left = allocatable_of(capacity, filled)
     except ValueError as error:
         raise NodewiseError(f"The cluster's KubeletConfiguration cannot be applied to a capacity: {error}.") from error
     return {name: _text(name, left[name]) if name in left else amount for name, amount in capacity.items()}
