@@ -55,10 +55,9 @@ class ActionModule(ActionBase):
 def _cluster_configuration(hostvars: Mapping[str, Any], groups: Mapping[str, Collection[str]]) -> Mapping[str, Any]:
     """Return what the control plane's host lays over ClusterConfiguration; it may be set for that host alone, and C(--limit) may leave it out."""
     name = "kubeadm_control_plane_cluster_configuration"
-    for host in groups.get("control_plane", ()):
-        found = dict(_known(hostvars[host], [name])).get(name)
-        return found if isinstance(found, Mapping) else {}
-    return {}
+    host = next(iter(groups.get("control_plane", ())), None)
+    found = None if host is None else dict(_known(hostvars[host], [name])).get(name)
+    return found if isinstance(found, Mapping) else {}
 
 
 def _known(variables: Mapping[str, Any], options: Collection[str]) -> Iterator[tuple[str, Any]]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections import Counter as Tally
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import ceil
 from typing import Any, TypeVar
 
 from ..api.times import format_time
@@ -21,7 +20,7 @@ from ..kube.quantity import parse_nanos
 from ..node.model import CpuCounter, Filesystem, HostReading
 from . import schema
 from .conditions import Condition, disk_signal, runtime_signal, share_signal
-from .schema import CONSUMER_LENGTH, FALSE, FILESYSTEMS, MOUNTPOINT_LENGTH, NAME_LENGTH, TOP, TRUE
+from .schema import CONSUMER_LENGTH, FILESYSTEMS, MOUNTPOINT_LENGTH, NAME_LENGTH, TOP, TRUE
 from .settings import Settings
 from .windows import Window
 
@@ -31,7 +30,6 @@ MINUTE = 60.0
 FIVE_MINUTES = 300.0
 
 _STATES = ("created", "running", "exited", "unknown")
-_SHORT = {schema.CPU_OVERLOADED: "cpu", schema.MEMORY_OVERLOADED: "memory", schema.DISK_NEARLY_FULL: "disk", schema.RUNTIME_UNHEALTHY: "runtime"}
 
 
 @dataclass(frozen=True)
@@ -120,7 +118,7 @@ class Observer:
         cpu_percent = _percent(cpu, allocatable.cpu_millicores)
         memory_percent = _percent(memory, allocatable.memory_bytes)
         self._judge(host, runtime, (cpu, cpu_percent), (memory, memory_percent), allocatable, monotonic, wall)
-        disk = [_disk_percent(filesystem) for filesystem in host.filesystems]
+        disk = [schema.used_percent(filesystem.used, filesystem.available) for filesystem in host.filesystems]
         status = {
             "observedAt": format_time(wall),
             "expiresAt": format_time(wall + self._settings.valid_seconds, 0),
@@ -157,7 +155,7 @@ class Observer:
             "unreadContainers": runtime.unread_containers or None,
             "top": self._top(runtime, monotonic),
             "conditions": [self._conditions[name].to_dict() for name in schema.CONDITIONS],
-            "pressure": self._pressure(),
+            "pressure": schema.pressure_of({name: condition.status for name, condition in self._conditions.items()}),
         }
         known: dict[str, Any] = _known(status)
         return known
@@ -223,12 +221,6 @@ class Observer:
         memory = [(one.working_set_bytes >> 20, _name(one), f"{one.working_set_bytes >> 20}Mi") for one in running if one.working_set_bytes is not None]
         return {"cpu": _largest(cpu), "memory": _largest(memory)}
 
-    def _pressure(self) -> str:
-        true = [_SHORT[name] for name, condition in self._conditions.items() if condition.status == TRUE]
-        if true:
-            return ",".join(true)
-        return "none" if all(condition.status == FALSE for condition in self._conditions.values()) else "unknown"
-
 
 def true_conditions(status: Mapping[str, Any]) -> frozenset[str]:
     """Return the types of the conditions that are true in a status; a report that changes them is urgent."""
@@ -266,13 +258,6 @@ def _filesystem(filesystem: Filesystem) -> dict[str, Any]:
         "inodes": filesystem.inodes,
         "inodesUsed": filesystem.inodes_used,
     }
-
-
-def _disk_percent(filesystem: Filesystem) -> int | None:
-    """Return the used share as df does: of what is not reserved for root, rounded up."""
-    if filesystem.used is None or filesystem.available is None or filesystem.used + filesystem.available <= 0:
-        return None
-    return ceil(100 * filesystem.used / (filesystem.used + filesystem.available))
 
 
 def _count(containers: tuple[Container, ...] | None) -> dict[str, int]:

@@ -26,6 +26,7 @@ Shape of C(status), in the units that the names say (every figure is left out wh
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import ceil
 
 GROUP = "nodewise.dev"
 VERSION = "v1alpha1"
@@ -76,3 +77,15 @@ MEMORY_OVERLOADED = "MemoryOverloaded"
 DISK_NEARLY_FULL = "DiskNearlyFull"
 RUNTIME_UNHEALTHY = "RuntimeUnhealthy"
 CONDITIONS = (CPU_OVERLOADED, MEMORY_OVERLOADED, DISK_NEARLY_FULL, RUNTIME_UNHEALTHY)
+_SHORT = {CPU_OVERLOADED: "cpu", MEMORY_OVERLOADED: "memory", DISK_NEARLY_FULL: "disk", RUNTIME_UNHEALTHY: "runtime"}
+
+
+def pressure_of(conditions: Mapping[str, str]) -> str:
+    """Return C(pressure) by the statuses of all conditions."""
+    true = [_SHORT[name] for name in CONDITIONS if conditions[name] == TRUE]
+    return ",".join(true) or ("none" if all(conditions[name] == FALSE for name in CONDITIONS) else "unknown")
+
+
+def used_percent(used: int | None, available: int | None) -> int | None:
+    """Return the used share of a filesystem as df does: of what is not reserved for root, rounded up."""
+    return None if used is None or available is None or used + available <= 0 else ceil(100 * used / (used + available))

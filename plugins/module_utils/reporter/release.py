@@ -114,13 +114,11 @@ class Release:
         try:
             expected = json.loads(read_text(self.manifest) or "null")
             # Files that nobody has touched need not be read.
-            return expected is not None and (_stamps(self.path) == json.loads(read_text(self._stamps) or "null") or _digests(self.path) == expected)
+            return expected is not None and (
+                _stamps(self.path) == json.loads(read_text(os.path.join(self.path, _STAMPS)) or "null") or _digests(self.path) == expected
+            )
         except (OSError, ValueError):
             return False
-
-    @property
-    def _stamps(self) -> str:
-        return os.path.join(self.path, _STAMPS)
 
     def build(self, python: Python, code: Mapping[str, str], wheels: Sequence[str]) -> None:
         """Make it.
@@ -164,7 +162,7 @@ class Release:
                 # A damaged one goes out of the way; what runs keeps the files that it has open.
                 os.rename(self.path, tempfile.mkdtemp(prefix=".old-", dir=self.root))
             os.rename(part, self.path)
-            write_atomic(self._stamps, json.dumps(_stamps(self.path)))
+            write_atomic(os.path.join(self.path, _STAMPS), json.dumps(_stamps(self.path)))
         finally:
             shutil.rmtree(part, ignore_errors=True)
             self._sweep()

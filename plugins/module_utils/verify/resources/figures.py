@@ -10,7 +10,6 @@ and the load may be what it will.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import ceil
 from typing import Any
 
 from ...node.model import HostReading
@@ -20,12 +19,6 @@ from .reading import NodeReading, Tolerances, mebibytes, millicores
 
 _UNITS: Mapping[str, str] = {"cpu": "cpuMillicores", "memory": "memoryBytes"}
 _USED = ("now", "avg1m", "avg5m", "p95", "workingSet")
-_SHORT: Mapping[str, str] = {
-    schema.CPU_OVERLOADED: "cpu",
-    schema.MEMORY_OVERLOADED: "memory",
-    schema.DISK_NEARLY_FULL: "disk",
-    schema.RUNTIME_UNHEALTHY: "runtime",
-}
 # Seconds within which a reporter that has just started writes its second report, in which CPU is known.
 _SECOND_REPORT = 90.0
 # Bytes: an init process alone takes more.
@@ -75,7 +68,7 @@ def _percents(status: Mapping[str, Any]) -> list[str]:
 
 def _disk(status: Mapping[str, Any]) -> list[str]:
     said, listed = (status.get("percent") or {}).get("disk"), status.get("filesystems") or []
-    shares = [_share(one) for one in listed]
+    shares = [schema.used_percent(one.get("usedBytes"), one.get("availableBytes")) for one in listed]
     fullest = None if None in shares else max((share for share in shares if share is not None), default=None)
     # A report has no more than some of the filesystems; one that it leaves out may be the fullest, or unreadable.
     cut = len(listed) >= schema.FILESYSTEMS
@@ -84,19 +77,12 @@ def _disk(status: Mapping[str, Any]) -> list[str]:
     return [f"percent.disk is {'missing' if said is None else said}, and the fullest of its filesystems {'unknown' if fullest is None else fullest}"]
 
 
-def _share(filesystem: Mapping[str, Any]) -> int | None:
-    """Return the used share as df shows it."""
-    used, available = filesystem.get("usedBytes"), filesystem.get("availableBytes")
-    return None if used is None or available is None or used + available <= 0 else ceil(100 * used / (used + available))
-
-
 def _conditions(status: Mapping[str, Any]) -> list[str]:
     found = {entry["type"]: entry["status"] for entry in status.get("conditions") or []}
     missing = [name for name in schema.CONDITIONS if name not in found]
     if missing:
         return [f"no condition {', '.join(missing)}"]
-    true = [short for name, short in _SHORT.items() if found[name] == schema.TRUE]
-    wanted = ",".join(true) or ("none" if all(found[name] == schema.FALSE for name in _SHORT) else "unknown")
+    wanted = schema.pressure_of(found)
     said = status.get("pressure", "missing")
     return [] if said == wanted else [f"pressure is {said}, and the conditions say {wanted}"]
 
