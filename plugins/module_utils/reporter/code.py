@@ -12,7 +12,7 @@ import ast
 import hashlib
 import importlib.util
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 PACKAGE = "nodewise"
 ENTRIES: Mapping[str, Sequence[str]] = {
@@ -34,11 +34,7 @@ def loaded_source(name: str) -> tuple[str, bool] | None:
     name : str
         Name below C(module_utils), C(reporter.main).
     """
-    try:
-        spec = importlib.util.find_spec(f"{_BASE}.{name}")
-    except ModuleNotFoundError:
-        # A name inside a module, not a module.
-        return None
+    spec = importlib.util.find_spec(f"{_BASE}.{name}")
     get_source = getattr(spec.loader, "get_source", None) if spec else None
     if spec is None or get_source is None:
         return None
@@ -53,26 +49,39 @@ def code_files(entries: Sequence[str], source_of: Callable[[str], tuple[str, boo
     Imports inside functions count; imports of other packages do not.
     """
     files = {"__init__.py": ""}
-    waiting, seen = list(entries), set[str]()
+    # A name, and what is imported from it: modules too, if it is a package. To ask for such a name of a module would run that module.
+    waiting: list[tuple[str, list[str]]] = [(entry, []) for entry in entries]
+    packages: dict[str, bool] = {"": True}
     while waiting:
-        name = waiting.pop()
-        if name in seen:
-            continue
-        seen.add(name)
-        found = source_of(name)
-        if found is None:
-            continue
-        text, is_package = found
-        files[name.replace(".", "/") + ("/__init__.py" if is_package else ".py")] = text
-        parts = name.split(".")
-        waiting += [".".join(parts[:count]) for count in range(1, len(parts))]
-        package = parts if is_package else parts[:-1]
-        for node in ast.walk(ast.parse(text)):
-            if isinstance(node, ast.ImportFrom) and node.level:
-                target = [*package[: len(package) - node.level + 1], *(node.module or "").split(".")]
-                prefix = ".".join(part for part in target if part)
-                waiting += [prefix, *(f"{prefix}.{alias.name}".lstrip(".") for alias in node.names)]
+        name, members = waiting.pop()
+        if name not in packages:
+            found = source_of(name)
+            if found is None:
+                continue
+            text, packages[name] = found
+            files[name.replace(".", "/") + ("/__init__.py" if packages[name] else ".py")] = text
+            parts = name.split(".")
+            waiting += [(".".join(parts[:count]), []) for count in range(1, len(parts))]
+            waiting += _imports(text, parts if packages[name] else parts[:-1])
+        if packages[name]:
+            waiting += [(f"{name}.{member}".lstrip("."), []) for member in members]
     return files
+
+
+def _imports(text: str, package: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+    """Return each name that a module of a package imports relatively, and what from it."""
+    for node in _statements(ast.parse(text).body):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            target = [*package[: len(package) - node.level + 1], *(node.module or "").split(".")]
+            yield ".".join(part for part in target if part), [alias.name for alias in node.names]
+
+
+def _statements(body: Sequence[ast.AST]) -> Iterator[ast.AST]:
+    """Return statements and those within them; expressions, which are most of a tree, hold none."""
+    for node in body:
+        yield node
+        for block in ("body", "orelse", "handlers", "finalbody", "cases"):
+            yield from _statements(getattr(node, block, ()))
 
 
 def to_text(code: Mapping[str, str]) -> str:

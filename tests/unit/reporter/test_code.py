@@ -23,6 +23,13 @@ def test_the_code_is_what_the_entry_point_imports_also_inside_functions() -> Non
     assert sorted(files) == ["__init__.py", "a/__init__.py", "a/main.py", "a/near.py", "b/__init__.py", "b/far.py"]
 
 
+def test_names_are_asked_of_packages_only() -> None:
+    """To ask whether a module's name is a module would run that module, on every host's task."""
+    asked: list[str] = []
+    code_files(["a.main"], lambda name: asked.append(name) or MODULES.get(name))  # type: ignore[func-returns-value]
+    assert sorted(set(asked)) == ["a", "a.main", "a.near", "b", "b.far"]
+
+
 def test_our_own_code_is_found_whatever_loaded_it() -> None:
     files = code_files(ENTRIES["reporter"])
     assert {"reporter/main.py", "reporter/probe.py", "report/build.py", "cri/client.py", "api/client.py", "errors.py"} <= set(files)
