@@ -53,11 +53,11 @@ def playbook(name: str, *args: str, inventory: list[Path]) -> tuple[float, str]:
 
 
 def inventory_for(workers: int) -> list[Path]:
-    """Return the lab's inventory, extended to the number of workers."""
+    """Return the lab's inventory, extended to the number of workers: first, since how hosts are reached is told of those known by then."""
     extra = {f"w{index}": {"lab_number": 20 + index} for index in range(3, workers + 1)}
     path = WORK / f"workers-{workers}.yml"
     path.write_text(yaml.safe_dump({"lab": {"children": {"workers": {"hosts": extra}}}}), encoding="utf-8")
-    return [ROOT / "inventories/lab", path]
+    return [path, ROOT / "inventories/lab"]
 
 
 def fresh_hosts(inventory: list[Path]) -> None:
