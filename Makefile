@@ -94,7 +94,7 @@ test: ## All tests of a submission: lint, unit, sanity, molecule
 	@$(MAKE) --no-print-directory test-molecule
 
 .PHONY: test-all
-test-all: ## `test`, and what takes longer: real parts of the library, faults of the lab, Kubernetes 1.36, the newest ansible-core
+test-all: ## `test`, and what takes longer: admission, autoscaler, real parts of the library, faults of the lab, the newest ansible-core with Kubernetes 1.36
 	@$(MAKE) --no-print-directory test
 	@$(MAKE) --no-print-directory test-admission
 	@$(MAKE) --no-print-directory test-autoscaler

@@ -25,7 +25,8 @@ options:
     description:
       - V(mirror) is a folder or HTTP root given by O(mirror).
       - V(official) is the publishers' download servers and image registries. Images need the program C(skopeo).
-      - V(gomod) compiles everything from the Go module proxy. It needs Go, C(gcc), C(libseccomp-dev), C(mmdebstrap) and C(zstd).
+      - V(gomod) compiles everything from the Go module proxy. It needs Go, C(gcc), C(libc6-dev), C(libseccomp-dev),
+        C(pkg-config), C(mmdebstrap), C(zstd) and a Debian mirror.
       - V(auto) is the mirror if one is given; else the source whose cache has everything already; else V(official) if it answers; else V(gomod).
     type: str
     choices:

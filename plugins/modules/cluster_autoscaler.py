@@ -111,7 +111,7 @@ EXAMPLES = r"""
 - name: Let pods that do not fit have standby hosts join
   nodewise.cluster.cluster_autoscaler:
     image: registry.k8s.io/autoscaling/cluster-autoscaler:v1.36.1
-    address: 192.0.2.11:10270
+    address: 192.0.2.11:10273
     kubernetes_version: 1.37.2
     flags:
       scale_down_unneeded_time: 1800

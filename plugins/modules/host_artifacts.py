@@ -58,7 +58,7 @@ EXAMPLES = r"""
 ---
 - name: Bring the programs
   nodewise.cluster.host_artifacts:
-    artifacts: "{{ hostvars[groups['control_plane'] | first]['artifacts_obtained'] }}"
+    artifacts: "{{ hostvars[groups['control_plane'] | first]['artifacts_obtained'].artifacts }}"
     kind: files
     arch: "{{ ansible_facts['nodewise']['architecture'] }}"
     control_plane: "{{ 'control_plane' in group_names }}"

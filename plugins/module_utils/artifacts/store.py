@@ -189,7 +189,7 @@ def parse_sums(text: str, origin: str) -> dict[str, str]:
             continue
         if not separator or not name or len(digest) != 64 or set(digest) - set("0123456789abcdef"):
             raise NodewiseError(
-                f"{origin}, line {number}, is not '<sha256>  <path>': {line[:100]!r}.", "write the file with: sha256sum bin/* images/* manifests/*"
+                f"{origin}, line {number}, is not '<sha256>  <path>': {line[:100]!r}.", "write the file with: sha256sum bin/* images/* manifests/* wheels/*"
             )
         sums[name.removeprefix("./")] = digest
     return sums
