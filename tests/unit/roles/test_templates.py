@@ -1,0 +1,45 @@
+# Copyright: Nodewise authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What templates of the roles' variables and tasks come to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
+
+ROOT = Path(__file__).resolve().parents[3]
+HOSTS = {"cp1": {}, "w1": {}, "W2": {}, "s1": {"nodewise_node_name": "spare"}}
+
+
+def load(path: str) -> Any:
+    return DataLoader().load_from_file(str(ROOT / path), trusted_as_template=True)
+
+
+def template(text: str, variables: dict[str, Any]) -> Any:
+    return Templar(DataLoader(), variables=variables).template(trust_as_template(text))
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("other", [{"Web Server": {}}, {"switch": {"nodewise_node_name": ""}}, {"nas": {"nodewise_node_name": " two  words "}}])
+@pytest.mark.parametrize(("role", "name"), [("node_labels", "__node_labels_names"), ("autoscaler", "__autoscaler_node_names")])
+def test_an_unrelated_host_of_the_inventory_moves_no_nodes_name(role: str, name: str, other: dict[str, Any], first: bool) -> None:
+    hosts = {**other, **HOSTS} if first else {**HOSTS, **other}
+    groups = {"all": list(hosts), "control_plane": ["cp1"], "workers": ["w1", "W2"], "standby": ["s1"]}
+    variables = {**load(f"roles/{role}/vars/main.yml"), "groups": groups, "hostvars": hosts}
+    names = template(f"{{{{ {name} }}}}", variables)
+    assert {host: names[host] for host in HOSTS} == {"cp1": "cp1", "w1": "w1", "W2": "w2", "s1": "spare"}
+
+
+def test_the_nodes_that_must_be_there_are_those_of_their_hosts() -> None:
+    hosts = {"Web Server": {}, **HOSTS, "w1": {"nodewise_node_name": "one"}}
+    groups = {"all": list(hosts), "control_plane": ["cp1"], "workers": ["w1", "W2", "cp1"], "standby": ["s1"]}
+    variables = {**load("roles/node_labels/vars/main.yml"), "groups": groups, "hostvars": hosts}
+    assert template("{{ __node_labels_required }}", variables) == ["cp1", "one", "w2"]
+    assert template("{{ __node_labels_required }}", {**variables, "ansible_limit": "w1"}) == []
+    (task,) = load("roles/node_labels/tasks/apply.yml")
+    assert template(task["nodewise.cluster.node_labels"]["node_names"], variables)["w1"] == "one"
