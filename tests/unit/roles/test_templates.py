@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -43,3 +44,10 @@ def test_the_nodes_that_must_be_there_are_those_of_their_hosts() -> None:
     assert template("{{ __node_labels_required }}", {**variables, "ansible_limit": "w1"}) == []
     (task,) = load("roles/node_labels/tasks/apply.yml")
     assert template(task["nodewise.cluster.node_labels"]["node_names"], variables)["w1"] == "one"
+
+
+def test_an_empty_socket_of_the_container_runtime_is_as_good_as_none() -> None:
+    files = [path for folder in ("roles", "playbooks") for path in (ROOT / folder).rglob("*.yml")]
+    found = {(path, text) for path in files for text in re.findall(r"\{\{[^}]*\bnodewise_cri_socket\b[^}]*\}\}", path.read_text())}
+    assert len(found) > 10
+    assert {(path, text) for path, text in found if template(text, {"nodewise_cri_socket": ""}) != template(text, {})} == set()
