@@ -51,3 +51,16 @@ def test_an_empty_socket_of_the_container_runtime_is_as_good_as_none() -> None:
     found = {(path, text) for path in files for text in re.findall(r"\{\{[^}]*\bnodewise_cri_socket\b[^}]*\}\}", path.read_text())}
     assert len(found) > 10
     assert {(path, text) for path, text in found if template(text, {"nodewise_cri_socket": ""}) != template(text, {})} == set()
+
+
+@pytest.mark.parametrize(("timeout", "seconds"), [(400, 340), ("400", 340), ("60", 30)])
+def test_a_number_may_be_given_as_text_to_the_autoscaler(timeout: Any, seconds: int) -> None:
+    """As C(-e) and inventories in INI give it."""
+    standby = next(task["nodewise.cluster.standby"] for task in load("roles/autoscaler/tasks/main.yml") if "nodewise.cluster.standby" in task)
+    assert template(standby["join_seconds"], {"autoscaler_join_timeout": timeout}) == seconds
+    capacity = {"capacity": {}, "host_key": ""}
+    host = {"__autoscaler_standby": capacity, "nodewise_node_ip": "192.0.2.2", "ansible_facts": {"nodewise": {"architecture": "amd64"}}}
+    hostvars = {"s1": {**host, "autoscaler_power_timeout": timeout}, "s2": host}
+    shown = template("{{ __autoscaler_shown }}", {**load("roles/autoscaler/vars/main.yml"), "ansible_play_hosts_all": list(hostvars), "hostvars": hostvars})
+    assert shown["s1"]["power_timeout_seconds"] == int(timeout)
+    assert not shown["s2"]["power_timeout_seconds"]  # the provider has a default of its own
