@@ -1,7 +1,7 @@
 # Copyright: Nodewise authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run the module host_facts, and compare the host's clock with the controller's."""
+"""Run the module host_facts, compare the host's clock with the controller's, and say of which run the facts are."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 
 from ..module_utils.host.model import Clock
+from ..plugin_utils.run import this_run
 
 
 class ActionModule(ActionBase):
@@ -27,4 +28,5 @@ class ActionModule(ActionBase):
         facts = result.get("ansible_facts", {}).get("nodewise")
         if facts:
             facts["clock"] = Clock(offset=facts["time"] - (sent + received) / 2, uncertainty=(received - sent) / 2)
+            facts["run"] = this_run()
         return result

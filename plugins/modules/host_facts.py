@@ -238,6 +238,10 @@ ansible_facts:
           description: The host's clock minus the controller's, as C(offset), give or take C(uncertainty), in seconds.
           returned: success
           type: dict
+        run:
+          description: What all facts of one run of Ansible share, and those of others do not; M(nodewise.cluster.preflight) takes no older ones from a cache.
+          returned: success
+          type: str
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -16,6 +16,7 @@ description:
     every problem at once, each with the host, the value found, the value needed, and the remedy.
   - The variables that are set for a host are held against the argument specifications of all roles of this collection, in their names and in their values.
   - Runs on the controller and needs no host. Use it with C(run_once), after M(nodewise.cluster.host_facts) ran on every host.
+    Facts of an earlier run, which Ansible's fact cache may hold, are none.
   - Hosts that C(--limit) leaves out are not looked at; they count only as members of the groups
     C(control_plane), C(workers) and C(standby).
 extends_documentation_fragment:

@@ -158,7 +158,7 @@ def _first_number(text: str, key: str) -> int:
 
 
 def gather(modules: Iterable[str], wanted: dict[str, Any], root: str = "") -> dict[str, Any]:
-    """Return the facts as described by C(model.Facts), without C(clock).
+    """Return the facts as described by C(model.Facts), without C(clock) and C(run).
 
     Parameters
     ----------

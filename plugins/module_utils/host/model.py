@@ -124,7 +124,7 @@ class Wanted(TypedDict):
 
 
 class Facts(TypedDict):
-    """Everything the module C(host_facts) returns; the action plugin of that name adds C(clock)."""
+    """Everything the module C(host_facts) returns; the action plugin of that name adds C(clock) and C(run)."""
 
     hostname: str
     machine_id: str
@@ -163,6 +163,7 @@ class Facts(TypedDict):
     python: str
     time: float
     clock: Clock
+    run: str
     wanted: Wanted
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from ansible_collections.nodewise.cluster.plugins.module_utils.host.model import Facts
 from ansible_collections.nodewise.cluster.plugins.module_utils.host.preflight import Site
+from ansible_collections.nodewise.cluster.plugins.plugin_utils.run import this_run
 
 SYSCTLS = {"net.ipv4.ip_forward": "1", "net.bridge.bridge-nf-call-iptables": "1"}
 GROUPS = {"control_plane": ["cp1"], "workers": ["w1", "w2"], "standby": ["s1"]}
@@ -55,6 +56,7 @@ def good_facts(host: str) -> Facts:
         python="3.11.2",
         time=1_800_000_000.0,
         clock={"offset": 0.1, "uncertainty": 0.4},
+        run=this_run(),
         wanted={
             "node_name": host,
             "node_ip": "",

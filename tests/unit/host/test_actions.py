@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+import multiprocessing
+import subprocess
+import sys
 from unittest.mock import MagicMock
 
 import pytest
 from ansible.errors import AnsibleUndefinedVariable
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
 from ansible_collections.nodewise.cluster.plugins.action import host_facts, preflight
+from ansible_collections.nodewise.cluster.plugins.plugin_utils.run import this_run
 
 
 def action(plugin, args=None):
@@ -37,6 +43,16 @@ def test_preflight_tells_all_problems_in_one_message(task_vars):
     heading, *lines = result["msg"].split("\n")
     assert heading == "3 problems to put right first; nothing was changed."
     assert [line.split(": found")[0] for line in lines] == ["  s1: no facts", "  w1: cgroup version", "  w2: unknown variable"]
+
+
+def test_preflight_takes_a_host_for_silent_whose_facts_are_of_another_run(task_vars):
+    """Ansible's fact cache has them, though the host cannot be reached."""
+    facts = {host: its["ansible_facts"]["nodewise"] for host, its in task_vars["hostvars"].items()}
+    facts["w1"]["run"] = "ansible-local-1another"
+    del facts["w2"]["run"]
+    result = action(preflight).run(task_vars=task_vars)
+    assert result["hosts"] == ["cp1", "s1"]
+    assert {(problem["host"], problem["what"]) for problem in result["problems"]} == {("w1", "no facts"), ("w2", "no facts")}
 
 
 def test_preflight_honours_the_node_network_of_the_control_plane(task_vars):
@@ -80,6 +96,34 @@ def test_clock_is_measured_between_sending_and_receiving(monkeypatch, ahead):
     clock = plugin.run(task_vars={})["ansible_facts"]["nodewise"]["clock"]
     assert clock["uncertainty"] == pytest.approx(0.4)
     assert clock["offset"] - clock["uncertainty"] <= ahead <= clock["offset"] + clock["uncertainty"]
+
+
+def test_facts_gathered_in_one_run_bear_its_mark_in_all_its_processes_and_in_no_other(collection_root):
+    plugin = action(host_facts)
+    plugin._execute_module = MagicMock(return_value={"ansible_facts": {"nodewise": {"time": 1.0}}})
+    run = plugin.run(task_vars={})["ansible_facts"]["nodewise"]["run"]
+    with multiprocessing.get_context("fork").Pool(1) as workers:
+        assert workers.apply(this_run) == run
+    other = "import runpy, sys; print(runpy.run_path(sys.argv[1])['this_run']())"
+    module = collection_root / "plugins/plugin_utils/run.py"
+    assert subprocess.check_output([sys.executable, "-c", other, str(module)], text=True).strip() not in ("", run)
+
+
+@pytest.mark.parametrize(
+    ("variables", "prepares"),
+    [
+        ({}, True),
+        ({"ansible_facts": {"nodewise": {"prepared": True}}}, True),
+        ({"__host_gathered": {"unreachable": True}, "ansible_facts": {"nodewise": {"prepared": True}}}, True),
+        ({"__host_gathered": {"ansible_facts": {"nodewise": {"prepared": False}}}}, True),
+        ({"__host_gathered": {"ansible_facts": {"nodewise": {"prepared": True}}}}, False),
+    ],
+)
+def test_only_the_preflight_of_this_run_saves_the_role_its_work(collection_root, variables, prepares):
+    gathers = DataLoader().load_from_file(str(collection_root / "roles/host/tasks/preflight.yml"))[0]
+    assert gathers["register"] == "__host_gathered"
+    (task,) = DataLoader().load_from_file(str(collection_root / "roles/host/tasks/main.yml"))
+    assert Templar(DataLoader(), variables=variables).evaluate_conditional(trust_as_template(task["when"])) is prepares
 
 
 def test_failed_facts_are_passed_on():

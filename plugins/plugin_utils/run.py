@@ -1,0 +1,16 @@
+# Copyright: Nodewise authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What tells one run of Ansible from the next, for facts outlive a run where Ansible caches them."""
+
+from __future__ import annotations
+
+import os
+
+from ansible import constants
+
+
+def this_run() -> str:
+    """Return a name that all tasks of this run share, and no other run has: that of the folder which Ansible makes itself for the run."""
+    folder: str = constants.DEFAULT_LOCAL_TMP
+    return os.path.basename(folder)
