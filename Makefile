@@ -7,6 +7,8 @@ SHELL := /bin/bash
 
 LAB ?= lab
 ARGS ?=
+# What of ARGS says that nothing may be changed.
+CHECK := $(filter --check -C,$(ARGS))
 export NODEWISE_LAB := $(LAB)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
@@ -68,12 +70,17 @@ lab-down: venv ## Remove the lab, and say what stays
 	@ansible-playbook -i $(INVENTORY) playbooks/lab_down.yml
 
 .PHONY: cluster
-cluster: packages venv ## Bring up a verified Kubernetes cluster on the lab's hosts
-	@ansible-playbook -i $(INVENTORY) playbooks/lab_up.yml
+cluster: packages venv ## Bring up a verified Kubernetes cluster on the lab's hosts (ARGS=--check: say what that would change)
+	@ansible-playbook -i $(INVENTORY) playbooks/lab_up.yml $(CHECK)
+ifneq ($(CHECK),)
+	@test -e .lab/$(LAB)/id_ed25519 || { echo "There is no lab $(LAB) whose hosts could be checked. Remedy: make lab LAB=$(LAB)" >&2; exit 1; }
+	@ansible-playbook -i $(INVENTORY) playbooks/site.yml $(ARGS)
+else
 	@ansible-playbook -i $(INVENTORY) playbooks/site.yml $(ARGS)
 	@ansible-playbook -i $(INVENTORY) playbooks/lab_access.yml > .lab/$(LAB)/access.log || { cat .lab/$(LAB)/access.log; exit 1; }
 	@echo
 	@echo "export KUBECONFIG=$(CURDIR)/.lab/$(LAB)/kubeconfig PATH=$(CURDIR)/.lab/$(LAB):\$$PATH    # then: kubectl get nodes"
+endif
 
 .PHONY: cluster-down
 cluster-down: lab-down ## The same as lab-down

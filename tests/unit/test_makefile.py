@@ -4,8 +4,12 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 
@@ -18,3 +22,21 @@ def test_what_the_source_gomod_needs_is_installed_by_make() -> None:
     assert {"gcc", "zstd"} <= needed
     installed = set(re.findall(r"[\w/.-]+:([\w.-]+)", (ROOT / "Makefile").read_text().partition("TEST_PACKAGES")[0]))
     assert needed - installed == set()
+
+
+def playbooks(arguments: str) -> list[tuple[str, str]]:
+    """Return the playbooks that C(make cluster) would run, each with its arguments."""
+    # Those of a make that runs these tests are not meant.
+    environment = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "ARGS", "LAB")}
+    commands = subprocess.check_output(["make", "--dry-run", "cluster", f"ARGS={arguments}"], cwd=ROOT, env=environment, text=True)
+    return re.findall(r"^ansible-playbook -i \S+ playbooks/(\w+)\.yml *([^>\n]*?) *(?:>.*)?$", commands, re.MULTILINE)
+
+
+@pytest.mark.parametrize("check", ["--check", "-C"])
+def test_a_checked_cluster_changes_no_lab_and_fetches_no_kubeconfig(check: str) -> None:
+    assert playbooks(f"{check} --diff") == [("lab_up", check), ("site", f"{check} --diff")]
+
+
+@pytest.mark.parametrize("arguments", ["", "--diff", "-e some=--check"])
+def test_a_cluster_is_brought_up_and_can_be_reached(arguments: str) -> None:
+    assert playbooks(arguments) == [("lab_up", ""), ("site", arguments), ("lab_access", "")]
