@@ -14,7 +14,7 @@ from typing import Any
 from ..errors import NodewiseError
 from ..kube.kubectl import Kubectl
 from .config import ClusterSettings, Document, NodeSettings, Overrides, init_documents, merge
-from .host import HostPaths, look, undo_kubeadm
+from .host import HostPaths, etcd_data_folder, look, undo_kubeadm
 from .names import provider_id
 from .nodes import Node, list_nodes
 from .plan import immutable_differences, other_differences, plan_init, provider_error
@@ -23,6 +23,8 @@ from .state import HostState, exclusive, save_state
 
 CONTROL_PLANE_TAINT = {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}
 _API_WAIT = 120.0
+# An init that was killed longer ago than this may have been finished by a person, who uses the cluster since.
+_KILLED_LATELY = 3600.0
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,8 @@ def _init(wanted: ControlPlane, documents: Sequence[Document], kubeadm: Kubeadm,
         return
     if action == "reinit":
         _refuse_lived_in(wanted.node.node_name, kubectl, paths)
+        # Written again, for its age: a reset that is killed takes the API server away, and is gone on with all the same.
+        save_state(HostState("initialising", wanted.node.node_name, wanted.node.cluster_name), paths.state)
         undo_kubeadm(kubeadm, wanted.node.cri_socket, paths)
         result.actions.append("kubeadm reset (an earlier init did not end)")
     save_state(HostState("initialising", wanted.node.node_name, wanted.node.cluster_name), paths.state)
@@ -115,18 +119,35 @@ def _init(wanted: ControlPlane, documents: Sequence[Document], kubeadm: Kubeadm,
 
 
 def _refuse_lived_in(node_name: str, kubectl: Kubectl, paths: HostPaths) -> None:
-    """Refuse to reset an unfinished init whose cluster has other nodes: somebody finished it by hand and uses it."""
+    """Refuse to reset an unfinished init whose cluster has other nodes, or may have: somebody finished it by hand and uses it."""
     if not os.path.exists(paths.admin_conf):
         return
+    has_data = _has_etcd_data(paths)
     try:
+        if has_data:
+            # After a reboot it takes a while.
+            wait_ready(kubectl, _API_WAIT)
         others = sorted(set(list_nodes(kubectl)) - {node_name})
-    except NodewiseError:
-        return
+    except NodewiseError as error:
+        # Of an init that was killed just now nothing may answer, or kubeadm had not yet given the administrator any rights.
+        if not has_data or abs(time.time() - os.stat(paths.state).st_mtime) < _KILLED_LATELY:
+            return
+        raise NodewiseError(
+            f"{paths.state} says that kubeadm init never ended here, but that was over an hour ago, and whether the cluster has other nodes by now "
+            f"cannot be seen: {error.message}",
+            "start the API server (see `systemctl status kubelet` and `crictl ps -a`) and run again, or run playbooks/reset.yml for this host if "
+            "etcd's data may go",
+        ) from error
     if others:
         raise NodewiseError(
             f"{paths.state} says that kubeadm init never ended here, yet the cluster has the nodes {', '.join(others)}.",
             f'if the cluster is good, set "phase" to "initialised" in {paths.state}; if not, run playbooks/reset.yml',
         )
+
+
+def _has_etcd_data(paths: HostPaths) -> bool:
+    folder = etcd_data_folder(paths)
+    return folder is not None and os.path.isdir(folder) and bool(os.listdir(folder))
 
 
 def _settle(wanted: ControlPlane, cluster_configuration: Document, check_mode: bool, kubectl: Kubectl, paths: HostPaths, result: InitResult) -> None:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,79 @@ def test_an_unfinished_init_that_somebody_lives_in_is_not_reset(bench: Bench, no
     with pytest.raises(NodewiseError, match=r'never ended here, yet the cluster has the nodes w1\..*set "phase" to "initialised"'):
         bench.run()
     assert "reset" not in bench.kubeadm.calls
+
+
+REFUSED = "kubectl get nodes failed (1): The connection to the server 192.0.2.11:6443 was refused"
+
+
+def unfinished(bench: Bench, put: Callable[..., Path], hours: float) -> Path:
+    """Leave an init unfinished that long ago, with data in etcd, and an API server that does not answer; return the data."""
+    bench.initialised()
+    put("/etc/kubernetes/manifests/etcd.yaml", "spec: {volumes: [{name: etcd-data, hostPath: {path: /var/lib/etcd}}]}")
+    save_state(HostState("initialising", "n1", "c"), bench.paths.state)
+    moment = time.time() - hours * 3600
+    os.utime(bench.paths.state, (moment, moment))
+    bench.kubectl.down = REFUSED
+    return put("/var/lib/etcd/member/db")
+
+
+def init_goes_well(bench: Bench) -> None:
+    def effect() -> None:
+        bench.kubectl.down = ""
+        bench.initialised()
+
+    bench.kubeadm.effect = effect
+
+
+def test_an_unfinished_init_is_not_reset_as_long_as_its_api_server_does_not_say_who_lives_there(bench: Bench, put: Callable[..., Path]) -> None:
+    data = unfinished(bench, put, hours=2)
+    with pytest.raises(NodewiseError, match=r"whether the cluster has other nodes by now cannot be seen: .*was refused.*start the API server.*reset\.yml"):
+        bench.run()
+    assert "reset" not in bench.kubeadm.calls
+    assert data.exists()
+
+
+def test_an_api_server_that_starts_is_waited_for_before_an_unfinished_init_is_reset(
+    bench: Bench, put: Callable[..., Path], node_object: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = unfinished(bench, put, hours=2)
+    bench.kubectl.nodes.append(node_object("w1"))
+    monkeypatch.setattr(initialise, "_API_WAIT", 60.0)
+    monkeypatch.setattr(initialise.time, "sleep", lambda _seconds: setattr(bench.kubectl, "down", ""))
+    with pytest.raises(NodewiseError, match=r"the cluster has the nodes w1\."):
+        bench.run()
+    assert data.exists()
+
+
+def test_an_init_that_was_killed_minutes_ago_is_done_again_though_nothing_answers(bench: Bench, put: Callable[..., Path]) -> None:
+    data = unfinished(bench, put, hours=0.1)
+    init_goes_well(bench)
+    assert bench.run().actions[:2] == ["kubeadm reset (an earlier init did not end)", "kubeadm init"]
+    assert not data.exists()
+    assert bench.state.phase == "initialised"
+
+
+def test_without_data_in_etcd_an_old_unfinished_init_is_done_again(bench: Bench, put: Callable[..., Path]) -> None:
+    unfinished(bench, put, hours=50).unlink()
+    os.rmdir(bench.paths.at("/var/lib/etcd/member"))
+    init_goes_well(bench)
+    assert "kubeadm init" in bench.run().actions
+
+
+def test_a_reset_that_is_killed_is_gone_on_with_however_old_the_init_is(bench: Bench, put: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    unfinished(bench, put, hours=50)
+
+    def killed(*_arguments: object) -> None:
+        bench.kubectl.down = REFUSED
+        raise KeyboardInterrupt
+
+    bench.kubectl.down = ""
+    with monkeypatch.context() as patch:
+        patch.setattr(initialise, "undo_kubeadm", killed)
+        with pytest.raises(KeyboardInterrupt):
+            bench.run()
+    init_goes_well(bench)
+    assert "kubeadm init" in bench.run().actions
 
 
 def test_a_cluster_of_somebody_else_is_adopted_without_kubeadm(bench: Bench) -> None:
