@@ -31,6 +31,9 @@ _OWN_FLAGS = {
 
 Document = dict[str, Any]
 
+# What gets a host into the cluster, wherever in kubeadm's documents it stands.
+_SECRETS = ("token", "tlsBootstrapToken", "certificateKey")
+
 
 @dataclass(frozen=True)
 class NodeSettings:
@@ -215,6 +218,15 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Document:
 def as_text(documents: Sequence[Document]) -> str:
     """Return the documents as one text that kubeadm reads (JSON is YAML)."""
     return "\n---\n".join(json.dumps(document, indent=2) for document in documents) + "\n"
+
+
+def without_secrets(value: Any) -> Any:
+    """Return a copy of a document, or of anything that holds one, that can be shown: tokens and the certificates' key are replaced by their names."""
+    if isinstance(value, Mapping):
+        return {key: f"<{key}>" if key in _SECRETS and content else without_secrets(content) for key, content in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [without_secrets(item) for item in value]
+    return value
 
 
 def _node_registration(node: NodeSettings) -> Document:

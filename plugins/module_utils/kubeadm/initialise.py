@@ -13,7 +13,7 @@ from typing import Any
 
 from ..errors import NodewiseError
 from ..kube.kubectl import Kubectl
-from .config import ClusterSettings, Document, NodeSettings, Overrides, init_documents, merge
+from .config import ClusterSettings, Document, NodeSettings, Overrides, init_documents, merge, without_secrets
 from .host import HostPaths, etcd_data_folder, look, undo_kubeadm
 from .names import provider_id
 from .nodes import Node, list_nodes
@@ -64,7 +64,7 @@ class InitResult:
     endpoint : str
         HOST:PORT of the API server.
     documents : list[Document]
-        What kubeadm was, or would be, given; empty if it need not run.
+        What kubeadm was, or would be, given, without their secrets; empty if it need not run.
     """
 
     endpoint: str
@@ -91,7 +91,7 @@ def ensure_control_plane(wanted: ControlPlane, check_mode: bool, kubeadm: Kubead
     if plan_init(look(paths), wanted.node.node_name) != "none":
         if kubeadm.installed() or not check_mode:
             kubeadm.validate(documents)
-        result.documents = documents
+        result.documents = [without_secrets(document) for document in documents]
         if check_mode:
             result.actions.append("kubeadm init")
             return result

@@ -14,7 +14,7 @@ from typing import Any
 
 from ..errors import NodewiseError
 from ..kube.kubectl import Kubectl
-from .config import Document, NodeSettings, join_document
+from .config import Document, NodeSettings, join_document, without_secrets
 from .host import HostPaths, look, undo_kubeadm
 from .names import provider_id
 from .nodes import Node
@@ -64,7 +64,7 @@ class JoinResult:
     actions : list[str]
         In order; empty if nothing.
     document : Document, optional
-        What kubeadm was, or would be, given, without the token.
+        What kubeadm was, or would be, given, without its secrets.
     """
 
     plan: JoinPlan
@@ -88,7 +88,7 @@ def ensure_joined(wanted: Worker, check_mode: bool, kubeadm: Kubeadm, paths: Hos
         document = _document(wanted, result.plan)
         if kubeadm.installed() or not check_mode:
             kubeadm.validate([document])
-        result.document = _without_token(document)
+        result.document = without_secrets(document)
     if check_mode:
         result.actions = [_describe(result.plan)]
         return result
@@ -155,8 +155,3 @@ def _wait_registered(node: NodeSettings, kubectl: Kubectl) -> None:
 def _describe(plan: JoinPlan) -> str:
     command = {"join": "kubeadm join", "rejoin": "kubeadm reset, kubeadm join", "record": "record the join"}[plan.action]
     return f"{command} ({plan.reason})"
-
-
-def _without_token(document: Document) -> Document:
-    shown: Document = {**document, "discovery": {**document["discovery"], "bootstrapToken": {**document["discovery"]["bootstrapToken"], "token": "<token>"}}}
-    return shown

@@ -16,10 +16,10 @@ from ..files import read_text
 from ..process import TimeoutExpired, run
 from ..reporter.code import PACKAGE, code_files, digest
 from ..reporter.release import Release, ask_python, release_digest
-from ..systemd.unit import ManagedFile, apply_changes, file_changes
+from ..systemd.unit import FileChange, ManagedFile, apply_changes, file_changes
 from . import authorized_keys, main
 from .capacity import read_capacity
-from .settings import PATH, Settings, remembered_keys_file
+from .settings import PATH, Settings, remembered_keys_file, shown
 
 ROOT = "/opt/nodewise/standby"
 COMMAND = f"{ROOT}/current/venv/bin/python -I -m {PACKAGE}.standby.main"
@@ -103,7 +103,7 @@ def ensure_present(request: Request, check_mode: bool) -> Outcome:
     others = [path for path in (*others, remembered_keys_file(PATH)) if path not in ("", ours)]
     settings = replace(request.settings, keys_file=ours)
     # What is remembered goes before it is forgotten. The key comes last: it opens what then is there.
-    _files([*_keys_files(others, []), ManagedFile(PATH, settings.to_text()), *_keys_files([ours], wanted)], outcome, check_mode)
+    _files([*_keys_files(others, []), ManagedFile(PATH, settings.to_text(), mode=0o600), *_keys_files([ours], wanted)], outcome, check_mode)
     return outcome
 
 
@@ -131,12 +131,17 @@ def ensure_absent(check_mode: bool) -> Outcome:
 def _files(files: Sequence[ManagedFile], outcome: Outcome, check_mode: bool) -> None:
     changes = file_changes(files)
     outcome.actions += [change.action() for change in changes]
-    outcome.diff += [change.as_diff() for change in changes]
+    outcome.diff += [_shown(change) for change in changes]
     if not check_mode:
         for change in changes:
             # sshd passes over keys in a folder that others may write to.
             os.makedirs(os.path.dirname(change.path), mode=0o700 if change.path.startswith(_HOME) else 0o755, exist_ok=True)
         apply_changes(changes)
+
+
+def _shown(change: FileChange) -> dict[str, str]:
+    diff = change.as_diff()
+    return {**diff, **{side: shown(diff[side]) for side in ("before", "after")}} if change.path == PATH else diff
 
 
 def _keys_files(paths: Sequence[str], lines: Sequence[str]) -> list[ManagedFile]:

@@ -1,7 +1,10 @@
 # Copyright: Nodewise authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a standby host has to know of itself before anybody asks it to join: C(/etc/nodewise/standby.json), without a secret."""
+"""What a standby host has to know of itself before anybody asks it to join: C(/etc/nodewise/standby.json).
+
+Only root can read it: what the operator adds to JoinConfiguration may hold a secret.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from typing import Any
 
 from ..errors import NodewiseError
 from ..files import read_text
+from ..kubeadm.config import without_secrets
 from ..kubeadm.names import check_cluster_name, check_endpoint, check_node_name
 
 PATH = "/etc/nodewise/standby.json"
@@ -76,6 +80,14 @@ class Settings:
     def to_text(self) -> str:
         """Return the file's text."""
         return json.dumps(asdict(self), indent=2, sort_keys=True) + "\n"
+
+
+def shown(text: str) -> str:
+    """Return the file's text so that it can be shown, without the operator's secrets; of one that is damaged nothing is shown."""
+    try:
+        return json.dumps(without_secrets(json.loads(text)), indent=2, sort_keys=True) + "\n"
+    except ValueError:
+        return ""
 
 
 def remembered_keys_file(path: str = PATH) -> str:

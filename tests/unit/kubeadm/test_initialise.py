@@ -81,6 +81,15 @@ def test_check_mode_predicts_and_touches_nothing(bench: Bench) -> None:
     assert bench.state == HostState()
 
 
+def test_kubeadm_gets_the_operators_secrets_and_the_result_does_not(bench: Bench) -> None:
+    token, key = "abcdef.0123456789abcdef", "e6a2eb85" * 8
+    overrides = Overrides(init={"bootstrapTokens": [{"token": token, "ttl": "1h"}], "certificateKey": key})
+    result = bench.run(overrides=overrides)
+    assert bench.kubeadm.documents[0]["bootstrapTokens"][0]["token"] == token
+    assert result.documents[0]["bootstrapTokens"] == [{"token": "<token>", "ttl": "1h"}]
+    assert key not in str(result)
+
+
 def test_check_mode_on_a_host_without_kubeadm(bench: Bench) -> None:
     bench.kubeadm.there = False
     assert bench.run(check_mode=True).actions == ["kubeadm init"]

@@ -32,8 +32,10 @@ class Bench:
         Path(self.paths.kubelet_conf).write_text("x")
         self.kubectl.nodes = [self._object("n1", **node)]
 
-    def run(self, registered: Node | None = None, check_mode: bool = False, token: str = TOKEN, **node: Any) -> JoinResult:
-        wanted = Worker(self._node(**node), registered, "192.0.2.11:6443", token, ["sha256:" + "a" * 64], {})
+    def run(
+        self, registered: Node | None = None, check_mode: bool = False, token: str = TOKEN, override: dict[str, Any] | None = None, **node: Any
+    ) -> JoinResult:
+        wanted = Worker(self._node(**node), registered, "192.0.2.11:6443", token, ["sha256:" + "a" * 64], override or {})
         return ensure_joined(wanted, check_mode, self.kubeadm, self.paths, self.lock_path)
 
     @property
@@ -64,6 +66,16 @@ def test_kubeadm_gets_the_token_and_the_result_does_not(bench: Bench) -> None:
     assert bench.kubeadm.documents[0]["discovery"]["bootstrapToken"]["token"] == TOKEN
     assert result.document is not None
     assert TOKEN not in str(result)
+
+
+def test_kubeadm_gets_the_operators_secrets_and_the_result_does_not(bench: Bench) -> None:
+    own, key = "zyxwvu.0123456789abcdef", "e6a2eb85" * 8
+    result = bench.run(override={"discovery": {"tlsBootstrapToken": own}, "controlPlane": {"certificateKey": key}})
+    assert bench.kubeadm.documents[0]["discovery"]["tlsBootstrapToken"] == own
+    assert result.document is not None
+    assert result.document["discovery"]["tlsBootstrapToken"] == "<tlsBootstrapToken>"
+    assert own not in str(result)
+    assert key not in str(result)
 
 
 def test_the_second_run_does_nothing(bench: Bench) -> None:

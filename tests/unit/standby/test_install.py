@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,26 @@ def test_what_is_installed_runs_by_itself_and_a_second_time_changes_nothing(host
     ran = subprocess.run(program, env={"SSH_ORIGINAL_COMMAND": "reboot"}, input="", capture_output=True, text=True, check=False)
     assert ran.returncode == 1
     assert ran.stdout.startswith('{"ok": false, "state": "failed", "reason": "The command \'reboot\' is not allowed here.')
+
+
+def test_what_the_operator_adds_to_the_join_may_be_secret(host: Path) -> None:
+    path, secret = host / "etc/nodewise/standby.json", "abcdef.0123456789abcdef"
+    settings = replace(SETTINGS, join_configuration={"discovery": {"tlsBootstrapToken": secret}})
+    done = ensure_present(request_(settings=settings), check_mode=False)
+    assert secret in path.read_text()
+    assert path.stat().st_mode & 0o777 == 0o600
+    removed = ensure_absent(check_mode=True)
+    assert '"tlsBootstrapToken": "<tlsBootstrapToken>"' in str(done.diff)
+    assert secret not in str([done, removed])
+
+
+def test_settings_that_all_could_read_are_closed_once(host: Path) -> None:
+    ensure_present(request_(), check_mode=False)
+    path = host / "etc/nodewise/standby.json"
+    path.chmod(0o644)
+    assert ensure_present(request_(), check_mode=False).actions == [f"write {path}"]
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert ensure_present(request_(), check_mode=False).actions == []
 
 
 def test_all_of_it_goes_and_the_keys_of_others_stay(host: Path) -> None:
