@@ -20,7 +20,7 @@ def read_text(path: str, errors: Literal["strict", "replace", "surrogateescape"]
         The file.
     errors : str
         What becomes of bytes that are no UTF-8, in files that people write: C(replace) where they are only looked at, C(surrogateescape)
-        where the text, or a part of it, is written back; then C(printable) has to be called on what is shown.
+        where the text, or a part of it, is written back, so that line ends stay as they are too; then C(printable) has to be called on what is shown.
 
     Raises
     ------
@@ -30,7 +30,7 @@ def read_text(path: str, errors: Literal["strict", "replace", "surrogateescape"]
         It is no UTF-8, and C(errors) is C(strict).
     """
     try:
-        with open(path, encoding="utf-8", errors=errors) as handle:
+        with open(path, encoding="utf-8", errors=errors, newline="" if errors == "surrogateescape" else None) as handle:
             return handle.read()
     except FileNotFoundError:
         return None

@@ -14,6 +14,7 @@ from ..errors import NodewiseError
 MARK = "nodewise-autoscaler@"
 """With this the comment of each of our keys begins."""
 
+_LINE = re.compile(r"[^\n]*\n|[^\n]+")
 _PUBLIC_KEY = re.compile(r"ssh-ed25519 [A-Za-z0-9+/]{68}( [!-~]*)?")
 
 
@@ -59,9 +60,13 @@ def lines(public_keys: Sequence[str], addresses: Sequence[str], command: str) ->
 
 
 def replace(text: str, wanted: Iterable[str]) -> str:
-    """Return the file's text with our lines replaced by others, or by none."""
-    kept = [line for line in text.splitlines() if not (line.split() or [""])[-1].startswith(MARK)]
-    return "".join(f"{line}\n" for line in [*kept, *wanted])
+    """Return the file's text with our lines replaced by others, or by none; every byte of the other lines stays."""
+    # Not splitlines(), for which more than a line feed ends a line.
+    kept = [line for line in _LINE.findall(text) if not (line.split() or [""])[-1].startswith(MARK)]
+    ours = [f"{line}\n" for line in wanted]
+    if ours and kept and not kept[-1].endswith("\n"):
+        kept[-1] += "\n"
+    return "".join([*kept, *ours])
 
 
 def _comment(key: str) -> str:

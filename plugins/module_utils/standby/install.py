@@ -99,8 +99,9 @@ def ensure_present(request: Request, check_mode: bool) -> Outcome:
         if not check_mode:
             release.make_current()
     wanted = authorized_keys.lines(request.public_keys, request.addresses, COMMAND)
-    *others, ours = keys_paths(_sshd_settings(request.addresses[0]).get("authorizedkeysfile", ""))
-    others = [path for path in (*others, remembered_keys_file(PATH)) if path not in ("", ours)]
+    paths = keys_paths(_sshd_settings(request.addresses[0]).get("authorizedkeysfile", ""))
+    ours = os.path.realpath(paths[-1])
+    others = [path for path in _real([*paths, remembered_keys_file(PATH)]) if path != ours]
     settings = replace(request.settings, keys_file=ours)
     # What is remembered goes before it is forgotten. The key comes last: it opens what then is there.
     _files([*_keys_files(others, []), ManagedFile(PATH, settings.to_text(), mode=0o600), *_keys_files([ours], wanted)], outcome, check_mode)
@@ -120,7 +121,7 @@ def ensure_absent(check_mode: bool) -> Outcome:
     outcome = Outcome()
     # sshd may read other files for the caller (Match Address) than for this host itself, or may have been told otherwise since.
     paths = [*keys_paths(_sshd_settings("127.0.0.1", must_admit=False).get("authorizedkeysfile", "")), remembered_keys_file(PATH)]
-    _files([*_keys_files(paths, []), ManagedFile(PATH, None)], outcome, check_mode)
+    _files([*_keys_files(_real(paths), []), ManagedFile(PATH, None)], outcome, check_mode)
     if os.path.lexists(ROOT):
         outcome.actions.append(f"remove {ROOT}")
         if not check_mode:
@@ -135,8 +136,11 @@ def _files(files: Sequence[ManagedFile], outcome: Outcome, check_mode: bool) -> 
     if not check_mode:
         for change in changes:
             # sshd passes over keys in a folder that others may write to.
-            os.makedirs(os.path.dirname(change.path), mode=0o700 if change.path.startswith(_HOME) else 0o755, exist_ok=True)
+            os.makedirs(os.path.dirname(change.path), mode=0o700 if change.path.startswith(os.path.realpath(_HOME)) else 0o755, exist_ok=True)
+        owners = {change.path: os.stat(change.path) for change in changes if change.path != PATH and change.before is not None and change.after is not None}
         apply_changes(changes)
+        for path, owner in owners.items():
+            os.chown(path, owner.st_uid, owner.st_gid)
 
 
 def _shown(change: FileChange) -> dict[str, str]:
@@ -144,10 +148,15 @@ def _shown(change: FileChange) -> dict[str, str]:
     return {**diff, **{side: shown(diff[side]) for side in ("before", "after")}} if change.path == PATH else diff
 
 
+def _real(paths: Sequence[str]) -> list[str]:
+    """Return the files behind the paths, each once: a link stays one, and is not taken for another file; an empty path is none."""
+    return list(dict.fromkeys(os.path.realpath(path) for path in paths if path))
+
+
 def _keys_files(paths: Sequence[str], lines: Sequence[str]) -> list[ManagedFile]:
-    """Return those of the files that change when our lines in them become these; an empty path is none."""
+    """Return those of the files that change when our lines in them become these."""
     files = []
-    for path in filter(None, dict.fromkeys(paths)):
+    for path in paths:
         before = read_text(path, "surrogateescape")
         after = authorized_keys.replace(before or "", lines)
         if after != (before or ""):

@@ -52,6 +52,14 @@ def test_only_our_lines_are_replaced() -> None:
     assert authorized_keys.replace(second, []) == f"{others}\n"
 
 
+@pytest.mark.parametrize("others", [f"ssh-ed25519 {'C' * 68} me@home", f"# a\r\nssh-ed25519 {'C' * 68} me@home\r\n", "# a\x0cb\u2028c\n", "\n\n", ""])
+def test_the_lines_of_others_keep_every_byte(others: str) -> None:
+    assert authorized_keys.replace(others, []) == others
+    with_ours = authorized_keys.replace(others, ["restrict ssh-ed25519 A nodewise-autoscaler@cp1"])
+    assert with_ours.startswith(others)
+    assert authorized_keys.replace(with_ours, []) in (others, f"{others}\n")
+
+
 @pytest.mark.parametrize(
     ("setting", "paths"),
     [
@@ -154,6 +162,58 @@ def test_keys_whose_comments_are_in_another_encoding_keep_their_bytes(host: Path
     assert keys.read_bytes().startswith(others)
     ensure_absent(check_mode=False)
     assert keys.read_bytes() == others
+
+
+@pytest.mark.parametrize("others", [f"ssh-ed25519 {'C' * 68} me@home", f"ssh-ed25519 {'C' * 68} me@home\r\n"])
+def test_a_file_of_keys_without_ours_is_not_written(host: Path, others: str) -> None:
+    """Another tool writes the first file as a whole, as it likes."""
+    (host / "root/.ssh").mkdir(parents=True)
+    keys = host / "root/.ssh/authorized_keys"
+    keys.write_text(others, newline="")
+    assert ensure_absent(check_mode=True).actions == []
+    ensure_present(request_(), check_mode=False)
+    ensure_absent(check_mode=False)
+    assert keys.read_bytes() == others.encode()
+
+
+def test_line_ends_of_others_stay_beside_our_key(host: Path) -> None:
+    (host / "root/.ssh").mkdir(parents=True)
+    keys, others = host / "root/.ssh/authorized_keys2", f"# a\r\nssh-ed25519 {'C' * 68} me@home\r\n".encode()
+    keys.write_bytes(others)
+    ensure_present(request_(), check_mode=False)
+    assert keys.read_bytes().startswith(others)
+    assert ensure_present(request_(), check_mode=False).actions == []
+    ensure_absent(check_mode=False)
+    assert keys.read_bytes() == others
+
+
+def test_a_link_to_keys_stays_a_link_and_its_file_keeps_owner_and_mode(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (host / "root/.ssh").mkdir(parents=True)
+    keys, real, others = host / "root/.ssh/authorized_keys2", host / "etc/keys_of_root", f"ssh-ed25519 {'C' * 68} me@home\n"
+    real.write_text(others)
+    real.chmod(0o640)
+    keys.symlink_to(real)
+    owners = []
+    monkeypatch.setattr(install.os, "chown", lambda path, user, group: owners.append((path, user, group)))
+    assert ensure_present(request_(), check_mode=False).actions[-1] == f"write {real}"
+    assert keys.is_symlink()
+    assert "nodewise-autoscaler@cp1" in real.read_text()
+    assert ensure_present(request_(), check_mode=False).actions == []
+    ensure_absent(check_mode=False)
+    assert keys.is_symlink()
+    assert real.read_text() == others
+    found = real.stat()
+    assert found.st_mode & 0o777 == 0o640
+    assert owners == [(str(real), found.st_uid, found.st_gid)] * 2
+
+
+def test_two_names_of_one_file_of_keys_are_one(host: Path) -> None:
+    (host / "root/.ssh").mkdir(parents=True)
+    (host / "root/.ssh/authorized_keys").symlink_to("authorized_keys2")
+    ensure_present(request_(), check_mode=False)
+    assert "nodewise-autoscaler@cp1" in (host / "root/.ssh/authorized_keys2").read_text()
+    assert ensure_present(request_(), check_mode=False).actions == []
+    assert ensure_absent(check_mode=False).actions.count(f"remove {host / 'root/.ssh/authorized_keys2'}") == 1
 
 
 def test_the_key_goes_from_where_it_was_written_whatever_sshd_says_now(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
