@@ -52,7 +52,10 @@ class ActionModule(ActionBase):
             installed = self._execute_module(module_name=self._module, module_args={**arguments, "bundle": remote}, task_vars=task_vars)
         finally:
             self._remove_tmp_path(folder)
-        return {**result, **installed, **({} if installed.get("failed") else {"missing": found["missing"]})}
+        # The first call tells what it has done already, the guard's objects in the cluster for example; the second finds that done.
+        told = {name: [*found.get(name, []), *installed.get(name, [])] for name in ("actions", "diff")}
+        changed = bool(found.get("changed") or installed.get("changed"))
+        return {**result, **installed, **told, "changed": changed, **({} if installed.get("failed") else {"missing": found["missing"]})}
 
     def _bundle(self, arguments: dict[str, Any], found: dict[str, Any], code: dict[str, str]) -> Path:
         request = WheelRequest(

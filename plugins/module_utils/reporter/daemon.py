@@ -109,7 +109,7 @@ class Outcome:
     diff : list of dict
         The differences in the form that Ansible shows.
     missing : list of str
-        Names of the wheels, and of the file with its own code, that must be sent first; nothing was done then.
+        Names of the wheels, and of the file with its own code, that must be sent first; nothing was built then.
     reasons : list of str
         Why it was restarted.
     version, python, arch : str
@@ -170,10 +170,10 @@ def ensure_present(daemon: Daemon, host_python: str, delivery: Delivery, check_m
             files.install(missing, delivery.bundle)
             files.save()
             outcome.missing = []
-        outcome.actions.append(f"build {release.path}")
-        outcome.diff.append({"before_header": root, "after_header": root, "before": "", "after": f"{release.digest} ({outcome.version})\n"})
         if outcome.missing and not check_mode:
             return outcome
+        outcome.actions.append(f"build {release.path}")
+        outcome.diff.append({"before_header": root, "after_header": root, "before": "", "after": f"{release.digest} ({outcome.version})\n"})
         if not check_mode:
             *unpacked, code = (one.dest for one in files.files)
             release.build(python, json.loads(read_text(code) or ""), unpacked)

@@ -69,7 +69,8 @@ def laid_down(root: Path) -> str:
 
 def test_code_is_asked_for_and_then_built(root: Path) -> None:
     wanted = Delivery(digest(OLD))
-    assert ensure(root, wanted).missing == [filename(digest(OLD))]
+    asked = ensure(root, wanted)
+    assert (asked.missing, asked.actions, asked.diff) == ([filename(digest(OLD))], [], [])
     assert not root.exists()
     predicted = ensure(root, wanted, check_mode=True)
     assert predicted.missing == [filename(digest(OLD))]
