@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -40,3 +41,28 @@ def test_a_checked_cluster_changes_no_lab_and_fetches_no_kubeconfig(check: str) 
 @pytest.mark.parametrize("arguments", ["", "--diff", "-e some=--check"])
 def test_a_cluster_is_brought_up_and_can_be_reached(arguments: str) -> None:
     assert playbooks(arguments) == [("lab_up", ""), ("site", arguments), ("lab_access", "")]
+
+
+@pytest.fixture
+def half_made(tmp_path: Path) -> Path:
+    """Return a virtual environment as it is left by a `make` that is interrupted before pip is there."""
+    folder = tmp_path / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    return folder
+
+
+def make_venv(folder: Path) -> None:
+    requirements = folder.parent / "requirements.txt"
+    requirements.touch()
+    subprocess.run(["scripts/venv", folder, "3.11", requirements], cwd=ROOT, check=True)
+
+
+def test_a_virtual_environment_that_was_left_half_made_is_made_anew_and_a_whole_one_stays(half_made: Path) -> None:
+    mark = half_made / "mark"
+    mark.touch()
+    make_venv(half_made)
+    assert not mark.exists()
+    subprocess.run([half_made / "bin/python", "-m", "pip", "--version"], check=True)
+    mark.touch()
+    make_venv(half_made)
+    assert mark.exists()
