@@ -223,7 +223,10 @@ class Preparation:
         fstab = read_text(self._root + swap.FSTAB, "surrogateescape") or ""
         without = swap.fstab_without_swap(fstab)
         if without != fstab:
-            yield Change(f"comment swap out in {swap.FSTAB}", fstab, without, partial(write_atomic, self._root + swap.FSTAB, without))
+            # Of a link its file is written, and a mode that hides a share's password stays.
+            path = os.path.realpath(self._root + swap.FSTAB)
+            mode = os.stat(path).st_mode & 0o7777
+            yield Change(f"comment swap out in {swap.FSTAB}", fstab, without, partial(write_atomic, path, without, mode))
         units, from_fstab = swap.swap_units(self._root)
         for unit in units:
             # An enabled unit is disabled; one that a generator (zram, GPT) makes at each boot can only be masked.

@@ -196,6 +196,20 @@ def test_fstab_in_another_encoding_keeps_its_bytes(host):
     assert host.prepare() == []
 
 
+def test_fstab_keeps_its_mode_its_line_ends_and_its_link(host):
+    host.prepare()
+    fstab, real = host.root / "etc/fstab", host.root / "etc/fstab.real"
+    real.write_bytes(b"//nas/a /a cifs password=x 0 0\r\nUUID=2 none swap sw 0 0\r\n")
+    real.chmod(0o600)
+    fstab.unlink()
+    fstab.symlink_to("fstab.real")
+    assert host.prepare() == ["comment swap out in /etc/fstab"]
+    assert fstab.is_symlink()
+    assert real.read_bytes() == b"//nas/a /a cifs password=x 0 0\r\n# nodewise, swap is off: UUID=2 none swap sw 0 0\r\n"
+    assert real.stat().st_mode & 0o777 == 0o600
+    assert host.prepare() == []
+
+
 @pytest.mark.parametrize("mode", ["allow", "refuse"])
 def test_swap_is_left_alone(host, mode):
     host.prepare()
