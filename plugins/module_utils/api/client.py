@@ -189,6 +189,10 @@ class ApiClient:
                 if used_before:
                     continue
                 raise NoAnswer(f"{self.server}: {_reason(error)}.") from error
+            except BaseException:
+                # The rest of an answer that was not read would be taken for the next one.
+                self.close()
+                raise
             if answer.status == 401:
                 # A connection keeps the identity with which it was made.
                 self.close()
@@ -217,14 +221,22 @@ class ApiClient:
         self.close()
         try:
             connection = self._connect(self._timeout)
+            # Kept: the connection forgets it once the server has said that it will close, and the answer is read from it all the same.
+            channel: socket.socket = connection.sock
             sent_at, begin = time.time(), time.monotonic()
             connection.request("GET", path, headers=headers)
             response = connection.getresponse()
-            body = b"" if response.status == 200 else response.read()
-            connection.sock.settimeout(silence)
+            body = b""
+            if response.status == 200:
+                channel.settimeout(silence)
+            else:
+                body = response.read()
         except (OSError, http.client.HTTPException) as error:
             self.close()
             raise NoAnswer(f"{self.server}: {_reason(error)}.") from error
+        except BaseException:
+            self.close()
+            raise
         head = _answer(response, body, time.monotonic() - begin, sent_at)
         if response.status != 200:
             self.close()

@@ -110,10 +110,18 @@ class Watcher(Generic[T]):
             LOG.info("%s: the watch has expired, listing again", self._path)
             return None
         except (NodewiseError, Refused, ValueError, KeyError) as error:
-            self._store.since, self._store.failure = None, f"{self._path}: {error}"
-            self._count("error")
+            self._failed(str(error))
             LOG.warning("%s: %s", self._path, error)
             return (error.retry_after if isinstance(error, Refused) else None) or 0.0
+        except Exception as error:
+            # A mistake of ours must be seen, and must not end the thread: what is kept would grow old and still count as up to date.
+            self._failed(f"{type(error).__name__}: {error}")
+            LOG.exception("%s", self._path)
+            return 0.0
+
+    def _failed(self, message: str) -> None:
+        self._store.since, self._store.failure = None, f"{self._path}: {message}"
+        self._count("error")
 
     def _list(self) -> None:
         found: dict[str, T] = {}
@@ -163,14 +171,14 @@ class Watcher(Generic[T]):
                 if item.get("code") == _GONE:
                     raise Expired
                 raise Refused(str(item.get("message")), (item.get("details") or {}).get("retryAfterSeconds"))
+            if event["type"] != "BOOKMARK":
+                kept = self._keep(item, self._clock.now(), True) if event["type"] != "DELETED" else None
+                if kept is None:
+                    self._store.remove(item["metadata"]["name"])
+                else:
+                    self._store.put(item["metadata"]["name"], kept)
+            # Last: an event that could not be taken over is told again by the next watch.
             self._version = item["metadata"]["resourceVersion"]
-            if event["type"] == "BOOKMARK":
-                continue
-            kept = self._keep(item, self._clock.now(), True) if event["type"] != "DELETED" else None
-            if kept is None:
-                self._store.remove(item["metadata"]["name"])
-            else:
-                self._store.put(item["metadata"]["name"], kept)
 
     def _check(self, answer: Answer) -> None:
         self._clock.learn(answer)

@@ -45,14 +45,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
                     self.wfile.write(b" ")
             self.close_connection = True
             return
-        status = int(self.path.rpartition("/")[2]) if self.path.startswith("/status/") else 200
+        status = int(self.path.rpartition("/")[2]) if "/status/" in self.path else 200
         body = b'{"kind": "Status", "message": "said so"}' if status >= 400 else b'{"metadata": {}}'
         self.send_response(status)
         self.send_header("Content-Type", "application/json; charset=utf-8")
         self.send_header("Content-Length", str(len(body) + (5 if self.path == "/short" else 0)))
+        if self.path.startswith("/close"):
+            # As an API server that is ending does.
+            self.send_header("Connection", "close")
         if status == 429:
             self.send_header("Retry-After", "7")
         self.end_headers()
+        if self.path == "/close/later":
+            self.server.release.wait(1)  # type: ignore[attr-defined]
         self.wfile.write(body)
         if self.path in ("/drop", "/short"):
             # Without a word, as a load balancer does.

@@ -8,11 +8,12 @@ from __future__ import annotations
 import base64
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.nodewise.cluster.plugins.module_utils.api import client as client_module
 from ansible_collections.nodewise.cluster.plugins.module_utils.api.client import JSON_PATCH, Answer, ApiClient, NoAnswer, tls_context
 from ansible_collections.nodewise.cluster.plugins.module_utils.api.kubeconfig import read_kubeconfig
 from ansible_collections.nodewise.cluster.plugins.module_utils.errors import NodewiseError
@@ -74,6 +75,32 @@ def test_a_connection_that_was_closed_meanwhile_is_made_anew(client: ApiClient, 
 def test_half_an_answer_is_none(client: ApiClient, seen: list[dict[str, Any]]) -> None:
     with pytest.raises(NoAnswer, match=r"127\.0\.0\.1"):
         client.get("/short")
+    assert client.get("/x").ok
+
+
+@pytest.mark.parametrize(("path", "status", "lines"), [("/close/x", 200, [b'{"metadata": {}}']), ("/close/status/503", 503, [])])
+def test_a_watch_whose_answer_says_that_the_connection_closes(client: ApiClient, path: str, status: int, lines: list[bytes]) -> None:
+    answer, found = client.stream(path, 3)
+    assert (answer.status, list(found)) == (status, lines)
+    assert answer.message == ("said so" if status == 503 else "")
+    assert client.get("/x").ok
+
+
+def test_a_watch_that_falls_silent_is_dead_though_its_connection_would_close_anyway(client: ApiClient) -> None:
+    answer, lines = client.stream("/close/later", 0.2)
+    assert answer.ok
+    with pytest.raises(NoAnswer, match=r"sent nothing for 0\.2 s"):
+        next(lines)
+
+
+@pytest.mark.parametrize("ask", [lambda client: client.get("/x"), lambda client: client.stream("/x", 3)])
+def test_after_any_exception_the_connection_is_made_anew(client: ApiClient, monkeypatch: pytest.MonkeyPatch, ask: Callable[[ApiClient], Any]) -> None:
+    """Half an answer would be taken for the next one's beginning."""
+    with monkeypatch.context() as patched:
+        patched.setattr(client_module.http.client.HTTPSConnection, "getresponse", lambda _connection: 1 // 0)
+        with pytest.raises(ZeroDivisionError):
+            ask(client)
+    assert client._connection is None
     assert client.get("/x").ok
 
 

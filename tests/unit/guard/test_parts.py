@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.nodewise.cluster.plugins.module_utils.api import watch as watch_module
 from ansible_collections.nodewise.cluster.plugins.module_utils.api.clock import ServerClock
 from ansible_collections.nodewise.cluster.plugins.module_utils.api.store import Store
 from ansible_collections.nodewise.cluster.plugins.module_utils.api.token import TokenKeeper, claims, due
@@ -221,6 +222,44 @@ def test_a_failure_is_a_break(failure: Any, pause: float) -> None:
     assert one.round() == pause
     assert store.since is None and store.failure.startswith("/api/v1/nodes: ") and ends == ["timeout", "error"]
     assert list(store.all()) == ["a"], "what was known is kept"
+
+
+def test_a_watch_survives_whatever_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dead thread would leave what is known as it was, and that would still count as up to date."""
+
+    class Over(BaseException):
+        pass
+
+    client = Client(page(["a"]), answer(200), AttributeError("'NoneType' object has no attribute 'settimeout'"), answer(200))
+    one, store, ends = watcher(client)
+    seen: list[tuple[float | None, str]] = []
+
+    def pause(_seconds: float) -> None:
+        seen.append((store.since, store.failure))
+
+    def count(why: str) -> None:
+        ends.append(why)
+        if len(ends) == 3:
+            raise Over
+
+    monkeypatch.setattr(watch_module.time, "sleep", pause)
+    one._count = count
+    with pytest.raises(Over):
+        one.run()
+    assert seen == [(None, "/api/v1/nodes: AttributeError: 'NoneType' object has no attribute 'settimeout'")]
+    assert ends == ["timeout", "error", "timeout"]
+    assert store.since is not None, "the next watch makes up for it"
+
+
+def test_an_event_that_could_not_be_taken_over_is_told_again() -> None:
+    client = Client(page(["a"]), answer(200))
+    client.lines = [told("ADDED", item("b", "51")), told("ADDED", {"metadata": {"name": "c", "resourceVersion": "52"}})]
+    one, store, _ends = watcher(client)
+    assert one.round() is not None
+    client.lines = []
+    one.round()
+    assert sorted(store.all()) == ["a", "b"]
+    assert "resourceVersion=51" in client.asked[-1][1]
 
 
 # -- clock and token -----------------------------------------------------------------------------------------------------
