@@ -94,6 +94,8 @@ class Outcome:
         Nodes whose report is stale, missing or incomplete.
     schedulable, allowed : int
         Schedulable nodes, and how many of them may be tainted, over all pools.
+    failed : dict
+        Nodes about which nothing could be decided, and why: a mistake of ours.
     """
 
     decisions: list[Decision] = field(default_factory=list)
@@ -103,6 +105,7 @@ class Outcome:
     unknown: int = 0
     schedulable: int = 0
     allowed: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -138,10 +141,9 @@ def decide(nodes: Mapping[str, NodeState], reports: Mapping[str, ReportState], s
         was not, so nothing is called stale within C(grace_seconds) of it.
     """
     outcome = Outcome()
-    cases = [_assess(node, reports.get(node.name), settings, now, watching_since) for node in nodes.values()]
+    cases = [_first_steps(node, reports.get(node.name), settings, now, watching_since, outcome) for node in nodes.values()]
     pools: dict[object, list[_Case]] = {}
     for case in cases:
-        _hold_and_gap(case, settings, now, outcome)
         if case.node.schedulable:
             pools.setdefault(case.node.pool, []).append(case)
         elif case.cause is not None and case.current is None:
@@ -157,28 +159,44 @@ def decide(nodes: Mapping[str, NodeState], reports: Mapping[str, ReportState], s
         elif case.verdict == _OVERLOADED and case.reason in _WHY_NOT:
             outcome.untainted[_WHY_NOT[case.reason]] += 1
         outcome.unknown += case.verdict == _UNKNOWN
-    outcome.decisions = sorted(_decisions(cases, settings, now), key=_urgency)
+    outcome.decisions = sorted(_decisions(cases, settings, now, outcome), key=_urgency)
     return outcome
 
 
 # -- the steps -----------------------------------------------------------------------------------------------------------
 
 
-def _assess(node: NodeState, report: ReportState | None, settings: Settings, now: float, watching_since: float) -> _Case:
-    """Tell what the report means, leaving times and other nodes aside."""
-    ours = node.ours
+def _first_steps(node: NodeState, report: ReportState | None, settings: Settings, now: float, watching_since: float, outcome: Outcome) -> _Case:
+    """Take the steps for which other nodes do not matter."""
+    case = _unchanged(node, report)
+    try:
+        _assess(case, settings, now, watching_since)
+        _hold_and_gap(case, settings, now, outcome)
+    except Exception as error:
+        # A mistake of ours about one node is seen in health and log, and must not keep the guard from all the others.
+        outcome.failed[node.name] = f"{type(error).__name__}: {error}"
+        return _unchanged(node, report)
+    return case
+
+
+def _unchanged(node: NodeState, report: ReportState | None) -> _Case:
     current = None
-    if ours:
-        current = ours[0].value if ours[0].value in RANK else UNKNOWN
-    case = _Case(node, report, current, current)
+    if node.ours:
+        current = node.ours[0].value if node.ours[0].value in RANK else UNKNOWN
+    return _Case(node, report, current, current)
+
+
+def _assess(case: _Case, settings: Settings, now: float, watching_since: float) -> None:
+    """Tell what the report means, leaving times and other nodes aside."""
+    node, report, current = case.node, case.report, case.current
     if report is None:
         if now - max(node.created, watching_since) >= settings.grace_seconds:
             _unknown(case, REPORT_MISSING, settings)
-        return case
+        return
     if now >= report.expires:
         if now - watching_since >= settings.grace_seconds:
             _unknown(case, REPORT_STALE, settings)
-        return case
+        return
 
     overloaded = [cause for cause, status in zip(CAUSES, report.statuses, strict=True) if status == "True"]
     acted_on = [cause for cause in overloaded if settings.effect_of(cause) != OFF]
@@ -186,7 +204,7 @@ def _assess(node: NodeState, report: ReportState | None, settings: Settings, now
     # A figure is missing for good only after a while: the first report of a reporter has no CPU rate yet. Both times are of the node's clock.
     missing = [cause for cause in unread if report.observed - (report.since[RANK[cause]] or report.observed) >= report.lifetime]
     if current in unread and current not in missing and not (acted_on and RANK[acted_on[0]] < RANK[current]):
-        return case
+        return
     if overloaded:
         case.verdict = _OVERLOADED
         case.cause = acted_on[0] if acted_on else None
@@ -197,7 +215,6 @@ def _assess(node: NodeState, report: ReportState | None, settings: Settings, now
     elif not unread:
         case.verdict, case.cause = _FINE, None
         case.percent = max((percent for percent in report.percents if percent is not None), default=0)
-    return case
 
 
 def _unknown(case: _Case, reason: str, settings: Settings) -> None:
@@ -244,14 +261,28 @@ def _cap(pool: Sequence[_Case], allowed: int) -> None:
 # -- what comes of it ----------------------------------------------------------------------------------------------------
 
 
-def _decisions(cases: Iterable[_Case], settings: Settings, now: float) -> Iterator[Decision]:
+def _decisions(cases: Iterable[_Case], settings: Settings, now: float, outcome: Outcome) -> Iterator[Decision]:
     for case in cases:
-        taint = _taint(case, settings, now)
-        write_taint = case.node.ours != (() if taint is None else (taint,))
-        condition = _condition(case, now)
-        if write_taint or condition is not None:
-            first = condition is not None and condition.reason == NOT_OVERLOADED and case.node.condition is None
-            yield Decision(case.node, taint, write_taint, condition, _message(case, taint, write_taint), told=write_taint or not first)
+        if case.node.name in outcome.failed:
+            continue
+        try:
+            decision = _decision(case, settings, now)
+        except Exception as error:
+            # As in the first steps.
+            outcome.failed[case.node.name] = f"{type(error).__name__}: {error}"
+            continue
+        if decision is not None:
+            yield decision
+
+
+def _decision(case: _Case, settings: Settings, now: float) -> Decision | None:
+    taint = _taint(case, settings, now)
+    write_taint = case.node.ours != (() if taint is None else (taint,))
+    condition = _condition(case, now)
+    if not write_taint and condition is None:
+        return None
+    first = condition is not None and condition.reason == NOT_OVERLOADED and case.node.condition is None
+    return Decision(case.node, taint, write_taint, condition, _message(case, taint, write_taint), told=write_taint or not first)
 
 
 def _taint(case: _Case, settings: Settings, now: float) -> Taint | None:

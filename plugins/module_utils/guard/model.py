@@ -45,6 +45,8 @@ _LIFECYCLE_PREFIXES = ("node.kubernetes.io/", "node.cloudprovider.kubernetes.io/
 
 # A report that is written longer than this after its sample, or before it, comes from a node whose clock is wrong.
 _WRITE_DELAY = 30.0
+# A clock that was never set says 1970. What is further away than a century is no clock's time, and may be none that can be written back.
+_FAR = 100 * 365.25 * 86400
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +187,7 @@ def node_state(node: Mapping[str, Any]) -> NodeState:
 
 
 def report_state(report: Mapping[str, Any], now: float, just_written: bool) -> ReportState | None:
-    """Return what is kept of a NodeReport as the API has it; None if it does not say when it was taken and until when it holds.
+    """Return what is kept of a NodeReport as the API has it; None if it does not say when it was taken and until when it holds, or says nonsense.
 
     Its two times are of the node's clock. If that is wrong, a live node would be stale, or a dead one fresh for hours; so a report
     that is seen being written, and does not seem young, holds for its lifetime from now on. One from a list may be of any age;
@@ -202,7 +204,7 @@ def report_state(report: Mapping[str, Any], now: float, just_written: bool) -> R
     """
     status = report.get("status") or {}
     observed, expires = time_or_none(status.get("observedAt")), time_or_none(status.get("expiresAt"))
-    if observed is None or expires is None:
+    if observed is None or expires is None or max(abs(now - observed), abs(now - expires)) > _FAR:
         return None
     lifetime = expires - observed
     if just_written and abs(now - observed) > _WRITE_DELAY:

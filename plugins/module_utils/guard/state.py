@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import Counter
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 
 from .decide import Outcome
 
+LOG = logging.getLogger("nodewise.guard")
 # Seconds without a decision, though leading, after which the guard counts as ill.
 _LATE = 60.0
 
@@ -72,6 +74,9 @@ class State:
     def made(self, outcome: Outcome, seconds: float) -> None:
         """Note what was decided, and how long it took."""
         with self.lock:
+            for name, why in outcome.failed.items():
+                if self.outcome.failed.get(name) != why:
+                    LOG.error("%s: nothing can be decided: %s", name, why)
             self.outcome, self.decide_seconds, self.decided_at = outcome, seconds, time.monotonic()
 
     def decided(self, reason: str) -> None:
@@ -105,4 +110,6 @@ class State:
             wrong = [self.failure] if self.failure else []
             if self.leading and now - self.decided_at > _LATE:
                 wrong.append(f"no decision for {now - self.decided_at:.0f} s")
+            if self.leading:
+                wrong += [f"{name}: nothing can be decided: {why}" for name, why in self.outcome.failed.items()]
             return wrong

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import random
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from ansible_collections.nodewise.cluster.plugins.module_utils.api.times import format_time
@@ -394,6 +395,15 @@ def test_the_most_urgent_comes_first(cluster: Cluster) -> None:
     cluster.add(make_node("busy"), make_report("cpu"))
     cluster.add(make_node("full"), make_report("disk"))
     assert [decision.node.name for decision in cluster.outcome().decisions] == ["full", "busy", "gone", "stale", "new"]
+
+
+@pytest.mark.parametrize("broken", [{"observed": -62135683140.0}, {"statuses": ()}])
+def test_a_node_about_which_nothing_can_be_decided_keeps_what_it_has_and_stops_no_other(cluster: Cluster, broken: dict[str, Any]) -> None:
+    cluster.add(make_node("w1", our_taint()), replace(make_report("disk"), **broken))
+    cluster.add(make_node("w2"), make_report("disk"))
+    outcome = cluster.outcome()
+    assert [decision.node.name for decision in outcome.decisions] == ["w2"]
+    assert [(name, why.partition(":")[0]) for name, why in outcome.failed.items()] == [("w1", "ValueError")]
 
 
 # -- over time: whatever happens, the same comes out ---------------------------------------------------------------------

@@ -20,6 +20,7 @@ from ansible_collections.nodewise.cluster.plugins.module_utils.api.watch import 
 from ansible_collections.nodewise.cluster.plugins.module_utils.errors import NodewiseError
 from ansible_collections.nodewise.cluster.plugins.module_utils.guard.cluster import Marks, read_marks, remove_marks
 from ansible_collections.nodewise.cluster.plugins.module_utils.guard.config import Config, make_config, read_config
+from ansible_collections.nodewise.cluster.plugins.module_utils.guard.decide import Outcome
 from ansible_collections.nodewise.cluster.plugins.module_utils.guard.manifests import cluster_objects
 from ansible_collections.nodewise.cluster.plugins.module_utils.guard.metrics import Collector
 from ansible_collections.nodewise.cluster.plugins.module_utils.guard.model import (
@@ -109,6 +110,20 @@ def test_a_report_without_its_times_is_none(broken: dict[str, Any]) -> None:
     found["status"].update(broken)
     assert report_state(found, NOW, True) is None
     assert report_state({"metadata": {"name": "w1", "resourceVersion": "5"}}, NOW, True) is None
+
+
+@pytest.mark.parametrize(
+    ("observed", "expires"),
+    [
+        ("0001-01-01T00:00:00+23:59", "2027-01-15T08:03:00Z"),
+        ("2027-01-15T08:00:00Z", "9999-12-31T23:59:59-23:59"),
+        ("9999-12-31T23:58:59-23:59", "9999-12-31T23:59:59-23:59"),
+    ],
+)
+def test_a_report_of_a_time_that_no_clock_says_is_none(observed: str, expires: str) -> None:
+    """Some can be read and not be written back, and would end every decision."""
+    assert report_state(report(observed, expires), NOW, True) is None
+    assert report_state(report("1970-01-01T00:00:30Z", "1970-01-01T00:03:30Z"), NOW, True) is not None, "a clock that was never set"
 
 
 def test_patches() -> None:
@@ -417,6 +432,16 @@ def test_health() -> None:
     state.failure, state.leading = "", True
     assert state.health(state.decided_at + 60) == []
     assert state.health(state.decided_at + 61) == ["no decision for 61 s"]
+
+
+def test_a_node_about_which_nothing_can_be_decided_is_told_once_and_stays_in_health(caplog: pytest.LogCaptureFixture) -> None:
+    state = State(leading=True)
+    for _second in range(3):
+        state.made(Outcome(failed={"w1": "ValueError: year 0 is out of range"}), 0.01)
+    expected = "w1: nothing can be decided: ValueError: year 0 is out of range"
+    assert (caplog.messages, state.health(state.decided_at)) == ([expected], [expected])
+    state.made(Outcome(), 0.01)
+    assert state.health(state.decided_at) == []
 
 
 def test_the_unit_has_no_rights_and_no_way_to_the_clusters_keys() -> None:
