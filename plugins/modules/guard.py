@@ -94,7 +94,7 @@ options:
         description: A node is not tainted again before its last taint has been gone for this long.
         type: float
       grace_seconds:
-        description: A node may be without a report this long; and for as long after an outage of the API server no report counts as stale.
+        description: A node may be without a report this long; for as long after an outage of the API server, or a step of its clock, none counts as stale.
         type: float
       writes_per_second:
         description: Requests that change something, at most.

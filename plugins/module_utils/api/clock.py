@@ -15,6 +15,8 @@ from .client import Answer
 
 # C(Date) has whole seconds: differences up to this are no news.
 _GRAIN = 1.0
+STEP = 10.0
+"""Seconds by which a clock goes wrong at once, above which it has been set. The clocks of several API servers may differ by half of it."""
 
 
 class ServerClock:
@@ -40,3 +42,30 @@ class ServerClock:
     def now(self) -> float:
         """Return seconds since 1970."""
         return self._wall() - (self.skew or 0.0)
+
+
+class Steps:
+    """Notices that a clock has been set, or that what it belongs to was stopped, by a clock that nobody sets."""
+
+    def __init__(self) -> None:
+        self.last = float("-inf")
+        """When that was, seconds of the clock that nobody sets."""
+        self._ahead: float | None = None
+
+    def look(self, now: float, monotonic: float) -> float:
+        """Compare the two clocks; return the seconds by which the first was set since the last look, 0 if it was not.
+
+        Parameters
+        ----------
+        now : float
+            The clock in question.
+        monotonic : float
+            The other one, at the same moment.
+        """
+        ahead = now - monotonic
+        step = 0.0 if self._ahead is None else ahead - self._ahead
+        self._ahead = ahead
+        if abs(step) <= STEP:
+            return 0.0
+        self.last = monotonic
+        return step

@@ -28,7 +28,7 @@ class Store(Generic[T]):
         self._lock = threading.Lock()
         self._objects: dict[str, T] = {}
         self.since: float | None = None
-        """Since when it has been up to date without a break, seconds since 1970 on the API server's clock; None while it is not."""
+        """Since when it has been up to date without a break, seconds of C(time.monotonic), which nobody sets; None while it is not."""
         self.failure = ""
         """Why it is not up to date, as far as known."""
 

@@ -151,7 +151,7 @@ class Watcher(Generic[T]):
         answer, lines = self._client.stream(f"{self._path}?{urllib.parse.urlencode(query)}", _SILENCE)
         self._check(answer)
         if self._store.since is None:
-            self._store.since = self._clock.now()
+            self._store.since = time.monotonic()
         self.follow(lines)
 
     def follow(self, lines: Iterable[bytes]) -> None:

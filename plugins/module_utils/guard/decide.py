@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ..api.clock import STEP
 from ..api.times import format_time, time_or_none
 from .model import (
     AT_CAP,
@@ -125,7 +126,28 @@ class _Case:
     stays: bool = False  # neither taint nor condition changes for now
 
 
-def decide(nodes: Mapping[str, NodeState], reports: Mapping[str, ReportState], settings: Settings, now: float, watching_since: float) -> Outcome:
+@dataclass(frozen=True, slots=True)
+class _Times:
+    """See C(decide)."""
+
+    now: float
+    watching_since: float
+    steady_since: float
+
+    def within(self, seconds: float, moment: float | None) -> bool:
+        """Whether something written into an object at this moment may be younger than so many seconds."""
+        # abs: a time of the near future was written by a guard whose idea of the time was ahead.
+        return moment is not None and (abs(self.now - moment) < seconds or self.now - self.steady_since < seconds)
+
+
+def decide(
+    nodes: Mapping[str, NodeState],
+    reports: Mapping[str, ReportState],
+    settings: Settings,
+    now: float,
+    watching_since: float,
+    steady_since: float = float("-inf"),
+) -> Outcome:
     """Decide for all nodes.
 
     Parameters
@@ -139,9 +161,13 @@ def decide(nodes: Mapping[str, NodeState], reports: Mapping[str, ReportState], s
     watching_since : float
         Since when, on the same clock, the API server has been reachable without a break. Reporters could not report while it
         was not, so nothing is called stale within C(grace_seconds) of it.
+    steady_since : float
+        When that clock was last set, as far as known. Older times say nothing of how long something has been so: reports are
+        not stale within C(grace_seconds) of it either, and every taint and every recovery counts as one of this moment at the earliest.
     """
     outcome = Outcome()
-    cases = [_first_steps(node, reports.get(node.name), settings, now, watching_since, outcome) for node in nodes.values()]
+    times = _Times(now, max(watching_since, steady_since), steady_since)
+    cases = [_first_steps(node, reports.get(node.name), settings, times, outcome) for node in nodes.values()]
     pools: dict[object, list[_Case]] = {}
     for case in cases:
         if case.node.schedulable:
@@ -166,12 +192,12 @@ def decide(nodes: Mapping[str, NodeState], reports: Mapping[str, ReportState], s
 # -- the steps -----------------------------------------------------------------------------------------------------------
 
 
-def _first_steps(node: NodeState, report: ReportState | None, settings: Settings, now: float, watching_since: float, outcome: Outcome) -> _Case:
+def _first_steps(node: NodeState, report: ReportState | None, settings: Settings, times: _Times, outcome: Outcome) -> _Case:
     """Take the steps for which other nodes do not matter."""
     case = _unchanged(node, report)
     try:
-        _assess(case, settings, now, watching_since)
-        _hold_and_gap(case, settings, now, outcome)
+        _assess(case, settings, times)
+        _hold_and_gap(case, settings, times, outcome)
     except Exception as error:
         # A mistake of ours about one node is seen in health and log, and must not keep the guard from all the others.
         outcome.failed[node.name] = f"{type(error).__name__}: {error}"
@@ -186,15 +212,16 @@ def _unchanged(node: NodeState, report: ReportState | None) -> _Case:
     return _Case(node, report, current, current)
 
 
-def _assess(case: _Case, settings: Settings, now: float, watching_since: float) -> None:
+def _assess(case: _Case, settings: Settings, times: _Times) -> None:
     """Tell what the report means, leaving times and other nodes aside."""
-    node, report, current = case.node, case.report, case.current
+    node, report, current, now = case.node, case.report, case.current, times.now
     if report is None:
-        if now - max(node.created, watching_since) >= settings.grace_seconds:
+        if now - max(node.created, times.watching_since) >= settings.grace_seconds:
             _unknown(case, REPORT_MISSING, settings)
         return
-    if now >= report.expires:
-        if now - watching_since >= settings.grace_seconds:
+    # None holds for longer than its lifetime, unless the clock has been set back since: it would, for as long again.
+    if now >= report.expires or report.expires - now > report.lifetime + STEP:
+        if now - times.watching_since >= settings.grace_seconds:
             _unknown(case, REPORT_STALE, settings)
         return
 
@@ -225,10 +252,10 @@ def _unknown(case: _Case, reason: str, settings: Settings) -> None:
         case.cause = UNKNOWN
 
 
-def _hold_and_gap(case: _Case, settings: Settings, now: float, outcome: Outcome) -> None:
+def _hold_and_gap(case: _Case, settings: Settings, times: _Times, outcome: Outcome) -> None:
     """Keep a taint that is too young to go or to become a weaker one; keep one from coming too soon after the last."""
     if case.current is None:
-        if case.cause is not None and _recovered_within(case, settings.gap_seconds, now):
+        if case.cause is not None and _recovered_within(case, settings.gap_seconds, times):
             case.cause, case.stays = None, True
             outcome.untainted["gap"] += 1
     elif settings.effect_of(case.current) == OFF:
@@ -236,8 +263,7 @@ def _hold_and_gap(case: _Case, settings: Settings, now: float, outcome: Outcome)
             case.cause = None
     elif case.cause is None or RANK[case.cause] > RANK[case.current]:
         added = time_or_none(case.node.ours[0].time_added)
-        # abs: a time of the near future was written by a guard whose idea of the time was ahead.
-        if added is not None and abs(now - added) < settings.hold_seconds:
+        if times.within(settings.hold_seconds, added):
             case.cause = case.current
             outcome.held += 1
 
@@ -310,9 +336,9 @@ def _condition(case: _Case, now: float) -> Condition | None:
     return None if old.reason == reason else Condition(status, reason, old.since)
 
 
-def _recovered_within(case: _Case, seconds: float, now: float) -> bool:
+def _recovered_within(case: _Case, seconds: float, times: _Times) -> bool:
     condition = case.node.condition
-    return condition is not None and condition.reason == RECOVERED and condition.since is not None and abs(now - condition.since) < seconds
+    return condition is not None and condition.reason == RECOVERED and times.within(seconds, condition.since)
 
 
 def _untold(case: _Case) -> bool:

@@ -20,7 +20,7 @@ import time
 from dataclasses import replace
 
 from ..api.client import ApiClient
-from ..api.clock import ServerClock
+from ..api.clock import ServerClock, Steps
 from ..api.lease import PERIOD, Elector
 from ..api.store import Store
 from ..api.token import TokenKeeper
@@ -84,6 +84,7 @@ class Guard:
         self._started = time.monotonic()
         self._stop = threading.Event()
         self._clock = ServerClock()
+        self._steps = Steps()
         self._nodes: Store[NodeState] = Store()
         self._reports: Store[ReportState] = Store()
         self._state = State(dry_run=config.settings.dry_run, failure="the API server has not answered yet")
@@ -164,6 +165,10 @@ class Guard:
             self._stop.wait(PERIOD)
 
     def _tick(self) -> None:
+        # Read once: every time of this tick is of the same clock, whatever other threads learn of it meanwhile.
+        now, begin = self._clock.now(), time.monotonic()
+        if step := self._steps.look(now, begin):
+            LOG.warning("the API server's clock was set by %+.0f s: for %g s no report counts as stale", step, self._settings.grace_seconds)
         since = self._watching_since()
         leading = self._elector.leading
         nodes, reports = self._nodes.all(), self._reports.all()
@@ -184,9 +189,9 @@ class Guard:
             return
         if self._settings.dry_run:
             nodes = {name: self._imagine(node) for name, node in nodes.items()}
-        begin = time.monotonic()
-        outcome = decide(nodes, reports, self._settings, self._clock.now(), since)
-        self._state.made(outcome, time.monotonic() - begin)
+        deciding = time.monotonic()
+        outcome = decide(nodes, reports, self._settings, now, now - (begin - since), now - (begin - self._steps.last))
+        self._state.made(outcome, time.monotonic() - deciding)
         if not self._settings.dry_run:
             self._writer.carry_out(outcome.decisions)
             return
@@ -198,7 +203,7 @@ class Guard:
                 self._state.decided(reason)
 
     def _watching_since(self) -> float | None:
-        """Return since when both kinds have been watched without a break; None while they are not."""
+        """Return since when both kinds have been watched without a break, seconds of C(time.monotonic); None while they are not."""
         nodes, reports = self._nodes.since, self._reports.since
         return None if nodes is None or reports is None else max(nodes, reports)
 

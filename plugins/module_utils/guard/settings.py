@@ -40,7 +40,7 @@ class Settings:
     gap_seconds : float
         A node is not tainted again before its last taint has been gone for this long.
     grace_seconds : float
-        A node may be without a report this long. After the guard has found the API server (again), reports are not taken for stale for as long.
+        A node may be without a report this long. For as long after the guard has found the API server (again), or its clock was set, reports are not stale.
     writes_per_second : int
         Requests that change something, at most.
     dry_run : bool

@@ -57,6 +57,7 @@ class Cluster:
         self.reports: dict[str, ReportState] = {}
         self.now = NOW
         self.watching_since = NOW - 9999
+        self.steady_since = float("-inf")
 
     def add(self, node: NodeState, report: ReportState | None = None) -> None:
         self.nodes[node.name] = node
@@ -64,7 +65,7 @@ class Cluster:
             self.reports[node.name] = report
 
     def outcome(self) -> Outcome:
-        return decide(self.nodes, self.reports, self.settings, self.now, self.watching_since)
+        return decide(self.nodes, self.reports, self.settings, self.now, self.watching_since, self.steady_since)
 
     def decision(self, name: str = "w1") -> Decision | None:
         """Return what is decided for one node, if anything."""
@@ -80,6 +81,12 @@ class Cluster:
             taints = node.others + ((decision.taint,) if decision.taint else ())
             self.nodes[node.name] = replace(node, taints=taints, condition=decision.condition or node.condition)
         return outcome
+
+    def set_clock(self, seconds: float) -> None:
+        """Set the API server's clock by so much; reports, taints and conditions keep the times they have."""
+        self.now += seconds
+        self.watching_since += seconds
+        self.steady_since = self.now
 
     def tainted(self) -> dict[str, str]:
         """Return the cause for which each tainted node is tainted."""

@@ -245,6 +245,45 @@ def test_flapping_reports_write_no_faster_than_hold_and_gap(cluster: Cluster) ->
     assert 20 <= changes <= 2 * (3600 // 180 + 1)
 
 
+# -- a clock that is set ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seconds", [400, -400, 86400, -86400])
+def test_a_clock_that_is_set_changes_nothing_until_reporters_have_had_time_to_report(seconds: float) -> None:
+    cluster = Cluster(Settings(max_tainted_percent=100, grace_seconds=180))
+    for number in range(3):
+        cluster.add(make_node(f"w{number}", our_taint("disk", "NoSchedule", age=20), condition=("True", "DiskNearlyFull", 20)), make_report("disk", age=5))
+        cluster.add(make_node(f"v{number}"), make_report(age=5))
+    cluster.add(make_node("recovered", our_taint(age=20), condition=("True", "CPUOverloaded", 20)), make_report(age=5))
+    cluster.add(make_node("again", condition=("False", "Recovered", 20)), make_report("cpu", age=5))
+    assert cluster.outcome().decisions == []
+    cluster.set_clock(seconds)
+    assert cluster.outcome().decisions == []
+    cluster.now += 59
+    assert cluster.outcome().decisions == [], "no time in an object says how long it has been so"
+    cluster.now += 120
+    assert cluster.outcome().unknown == 0
+    cluster.now += 1
+    assert cluster.outcome().unknown == 8, "a report that was not renewed is stale then, however long it says that it holds"
+
+
+@pytest.mark.parametrize("seconds", [400, -400])
+def test_after_a_clock_is_set_hold_and_gap_begin_anew(cluster: Cluster, seconds: float) -> None:
+    cluster.add(make_node("w1", our_taint(age=20), condition=ON), make_report())
+    cluster.add(make_node("w2", condition=("False", "Recovered", 20)), make_report("cpu"))
+    cluster.set_clock(seconds)
+    renewed = {name: replace(report, expires=cluster.now + 180) for name, report in cluster.reports.items()}
+    for later, decided in ((59, []), (60, ["w2"]), (119, ["w2"]), (120, ["w2", "w1"])):
+        cluster.reports, cluster.now = renewed, cluster.steady_since + later
+        assert [decision.node.name for decision in cluster.outcome().decisions] == decided
+
+
+def test_a_worse_cause_does_not_wait_for_a_clock_that_was_set(cluster: Cluster) -> None:
+    cluster.add(make_node("w1", our_taint(age=20), condition=ON), make_report("disk"))
+    cluster.set_clock(-5)
+    assert [decision.taint and decision.taint.value for decision in cluster.outcome().decisions] == ["disk"]
+
+
 # -- the cap -------------------------------------------------------------------------------------------------------------
 
 

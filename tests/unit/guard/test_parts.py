@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 from ansible_collections.nodewise.cluster.plugins.module_utils.api import watch as watch_module
-from ansible_collections.nodewise.cluster.plugins.module_utils.api.clock import ServerClock
+from ansible_collections.nodewise.cluster.plugins.module_utils.api.clock import ServerClock, Steps
 from ansible_collections.nodewise.cluster.plugins.module_utils.api.store import Store
 from ansible_collections.nodewise.cluster.plugins.module_utils.api.token import TokenKeeper, claims, due
 from ansible_collections.nodewise.cluster.plugins.module_utils.api.watch import Watcher
 from ansible_collections.nodewise.cluster.plugins.module_utils.errors import NodewiseError
+from ansible_collections.nodewise.cluster.plugins.module_utils.guard import main as guard_main
 from ansible_collections.nodewise.cluster.plugins.module_utils.guard.cluster import Marks, read_marks, remove_marks
 from ansible_collections.nodewise.cluster.plugins.module_utils.guard.config import Config, make_config, read_config
 from ansible_collections.nodewise.cluster.plugins.module_utils.guard.decide import Outcome
@@ -37,6 +38,7 @@ from ansible_collections.nodewise.cluster.plugins.module_utils.guard.requests im
 from ansible_collections.nodewise.cluster.plugins.module_utils.guard.settings import Settings
 from ansible_collections.nodewise.cluster.plugins.module_utils.guard.state import State
 from ansible_collections.nodewise.cluster.plugins.module_utils.guard.unit import unit_text
+from ansible_collections.nodewise.cluster.plugins.module_utils.reporter.notify import Notifier
 
 from .conftest import NOW, Cluster, make_node, make_report, our_taint
 from .scripted import NO_ANSWER, Client, answer
@@ -290,6 +292,41 @@ def test_the_clock_is_the_servers() -> None:
     assert clock.now() == before, "whole seconds jitter"
     clock.learn(answer())
     assert clock.now() == before
+
+
+@pytest.mark.parametrize(("step", "noticed"), [(400.0, True), (-400.0, True), (9.0, False), (-9.0, False), (0.0, False)])
+def test_a_clock_that_is_set_is_noticed_once(step: float, noticed: bool) -> None:
+    steps = Steps()
+    assert [steps.look(NOW + second, 50.0 + second) for second in range(3)] == [0, 0, 0]
+    assert steps.last == float("-inf")
+    assert steps.look(NOW + 3 + step, 53.0) == (step if noticed else 0)
+    assert steps.last == (53.0 if noticed else float("-inf"))
+    assert steps.look(NOW + 4 + step, 54.0) == 0
+
+
+def test_a_clock_that_runs_fast_is_not_set() -> None:
+    steps = Steps()
+    assert not any(steps.look(NOW + second * 1.01, second) for second in range(5000))
+
+
+@pytest.mark.parametrize("step", [400.0, -4000.0])
+def test_a_guard_writes_nothing_because_the_clock_was_set(monkeypatch: pytest.MonkeyPatch, step: float) -> None:
+    wall, decided = [NOW], []
+    clock = ServerClock(lambda: wall[0])
+    monkeypatch.setattr(guard_main, "ServerClock", lambda: clock)
+    monkeypatch.setattr(guard_main, "ApiClient", lambda *_given: Client(NO_ANSWER))
+    monkeypatch.setattr(guard_main, "serve", lambda *_given: [])
+    guard = guard_main.Guard(Config("cp1", token_file="", settings=Settings(max_tainted_percent=100)), Notifier(), 30)
+    monkeypatch.setattr(guard._elector, "_until", float("inf"))
+    monkeypatch.setattr(guard._writer, "carry_out", lambda decisions: decided.append(list(decisions)))
+    guard._nodes.replace({"w1": make_node("w1", our_taint(age=20), condition=("True", "CPUOverloaded", 20)), "w2": make_node("w2")})
+    guard._reports.replace({"w1": make_report(age=5), "w2": make_report(age=5)})
+    guard._nodes.since = guard._reports.since = time.monotonic() - 5000
+    guard._tick()
+    wall[0] += step
+    guard._tick()
+    guard._tick()
+    assert decided == [[], [], []]
 
 
 def token(issued: float, expires: float, node: bool = True) -> str:
