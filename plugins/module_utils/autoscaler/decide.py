@@ -26,6 +26,8 @@ STATES = (PREPARED, JOINING, JOINED, LEAVING, FAILED)
 JOIN, LEAVE = "join", "leave"
 
 _LONGEST_REST = 3600.0
+# Seconds by which the API servers' clocks may differ, generously.
+_JITTER = 60.0
 _REASON = 300  # characters
 
 # gRPC's names of what a request is refused with.
@@ -104,6 +106,10 @@ class Record:
     again: bool = False
     untold: bool = False
     token_id: str = ""
+
+    def rested(self, now: float) -> bool:
+        """Whether the time to wait is over; no wait is longer than the longest rest, so one that seems to be was written by a clock that was ahead."""
+        return not now < self.until <= now + _LONGEST_REST + _JITTER
 
     @property
     def wanted(self) -> bool:
@@ -336,7 +342,7 @@ class Decider:
         for name, record in records.items():
             if record.state == JOINING:
                 found[name] = JOIN
-            elif (record.state == LEAVING or record.dirty) and record.until <= now:
+            elif (record.state == LEAVING or record.dirty) and record.rested(now):
                 found[name] = LEAVE
         return found
 
@@ -388,6 +394,6 @@ def _observed(record: Record, node: Node | None, now: float) -> Record:
         return Record(JOINED, now, "its Node was there already")
     if record.state == FAILED and node is not None and node.ready:
         return Record(JOINED, now, "its Node came late")
-    if record.state == FAILED and not record.dirty and record.until <= now:
+    if record.state == FAILED and not record.dirty and record.rested(now):
         return Record(PREPARED, now, f"it may be tried again after: {record.reason}"[:_REASON], record.failures)
     return record

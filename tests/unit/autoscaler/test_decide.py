@@ -297,6 +297,25 @@ def test_a_long_outage_overflows_nothing(cluster: Cluster) -> None:
     assert cluster.record("s1").until == cluster.now + 3600
 
 
+@pytest.mark.parametrize("ahead", [36000.0, 3700.0])
+def test_a_time_that_was_written_while_the_clock_was_ahead_keeps_no_host_back(cluster: Cluster, ahead: float) -> None:
+    late = cluster.now + ahead
+    cluster.records = {
+        "s1": Record("leaving", late, failures=1, until=late + 60),
+        "s2": Record("failed", late, failures=1, until=late + 60, dirty=True),
+        "s3": Record("failed", late, failures=1, until=late + 60),
+    }
+    cluster.observe()
+    assert cluster.due() == {"s1": "leave", "s2": "leave"}
+    assert cluster.record("s3").state == "prepared"
+
+
+def test_the_longest_rest_is_waited_for(cluster: Cluster) -> None:
+    cluster.records = {"s1": Record("leaving", cluster.now, failures=99, until=cluster.now + 3601), "s3": Record("failed", until=cluster.now + 3601)}
+    cluster.observe()
+    assert cluster.due() == {} and cluster.record("s3").state == "failed"
+
+
 def test_reasons_are_bounded(cluster: Cluster) -> None:
     cluster.increase(1)
     cluster.fail("s1", "x" * 100_000)
