@@ -125,7 +125,8 @@ class Work:
             if record.token_id:
                 revoke(self._client, record.token_id)
             self._refuse_foreign(name, host)
-            if record.state == FAILED:
+            # The attempt before may have turned it off, and ended before that was written down.
+            if record.state == FAILED or record.failures:
                 self._wake(name, host, record)
             self._go_on(name, record)
             self._hosts.leave(name, host, time.monotonic() + self._config.leave_timeout_seconds)

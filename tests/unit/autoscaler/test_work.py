@@ -224,6 +224,38 @@ def test_a_host_is_turned_on_before_it_joins_and_off_after_it_left(monkeypatch: 
     assert ran == [["/bin/true"], ["/bin/true", "off"]]
 
 
+def test_a_host_that_was_turned_off_by_a_provider_that_ended_before_it_wrote_that_down_leaves_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene(monkeypatch, power=True)
+    ran: list[str] = []
+    on = True
+
+    def command(argv: list[str], _timeout: float) -> None:
+        nonlocal on
+        on = "off" not in argv
+        ran.append("on" if on else "off")
+
+    def power_off_and_end(argv: list[str], timeout: float) -> None:
+        command(argv, timeout)
+        scene.leading = False
+
+    def leave(name: str, _host: Any, _deadline: float) -> None:
+        scene.step(f"leave {name}")
+        if not on:
+            raise NodewiseError("192.0.2.21 cannot be reached by SSH: No route to host")
+
+    monkeypatch.setattr(scene, "leave", leave)
+    scene.register("s1")
+    monkeypatch.setattr(work_module, "_command", power_off_and_end)
+    assert scene.run(LEAVING) == "abandoned"
+    monkeypatch.setattr(work_module, "_command", command)
+    scene.leading = True
+    scene.log.clear()
+    assert scene.work.run("s1") == "failed"
+    assert scene.work.run("s1") == "left"
+    assert scene.log == ["leave s1", "write", "status s1", "leave s1", "delete s1", "write"]
+    assert ran == ["off", "on", "off"] and scene.records == {}
+
+
 def test_a_host_that_does_not_boot_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     scene = Scene(monkeypatch, power=True)
     monkeypatch.setattr(work_module, "_command", lambda argv, timeout: None)
