@@ -81,9 +81,10 @@ def ensure_absent(kubectl: Kubectl, check_mode: bool) -> Outcome:
     ]
     found = existing(kubectl, [*reversed(objects(_PLACEHOLDER)), *made_by_itself])
     left = [one for one in found if is_ours(one)]
-    # They have no label: they are ours if the Deployment is.
-    if any(one["kind"] == "Deployment" for one in left):
-        left += [one for one in found if one["kind"] in ("ConfigMap", "Lease")]
+    unlabelled = [one for one in found if one["kind"] in ("ConfigMap", "Lease")]
+    # They are ours if whatever else there is is: so they go before the last object by which that can be told, and a removal that was cut off is gone on with.
+    if left and len(left) + len(unlabelled) == len(found):
+        left[-1:-1] = unlabelled
     for one in left:
         outcome.actions.append(f"remove {describe(one)}")
         if not check_mode:

@@ -154,13 +154,25 @@ def test_all_of_it_goes() -> None:
     kubectl: Any = FakeKubectl()
     # The Lease has no label of ours.
     kubectl.there = {"Deployment": True, "Secret": True, "ClusterRole": True, "Lease": False}
-    expected = ["remove Deployment", "remove Secret", "remove ClusterRole", "remove Lease"]
+    expected = ["remove Deployment", "remove Secret", "remove Lease", "remove ClusterRole"]
     assert [action.rpartition(" ")[0] for action in ensure_absent(kubectl, True).actions] == expected
     assert kubectl.ran == []
     ensure_absent(kubectl, False)
     assert kubectl.ran[0] == "delete deployment cluster-autoscaler"
     kubectl.there = {}
     assert ensure_absent(kubectl, False).actions == []
+
+
+def test_a_removal_that_was_cut_off_is_gone_on_with_wherever_that_was() -> None:
+    kubectl: Any = FakeKubectl()
+    kinds = ["ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding", "PodDisruptionBudget", "Secret", "Deployment"]
+    kubectl.there = {**dict.fromkeys(kinds, True), "ConfigMap": False, "Lease": False}
+    order = [action.split()[1] for action in ensure_absent(kubectl, True).actions]
+    assert sorted(order) == sorted(kubectl.there)
+    assert order.index("RoleBinding") < order.index("Lease"), "one that still runs may not make it anew"
+    for done in range(1, len(order)):
+        kubectl.there.pop(order[done - 1])
+        assert [action.split()[1] for action in ensure_absent(kubectl, True).actions] == order[done:]
 
 
 @pytest.mark.parametrize("check_mode", [True, False])
