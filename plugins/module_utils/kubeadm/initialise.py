@@ -122,15 +122,15 @@ def _refuse_lived_in(node_name: str, kubectl: Kubectl, paths: HostPaths) -> None
     """Refuse to reset an unfinished init whose cluster has other nodes, or may have: somebody finished it by hand and uses it."""
     if not os.path.exists(paths.admin_conf):
         return
-    has_data = _has_etcd_data(paths)
+    # Of an init that was killed lately nothing may answer, or kubeadm had not yet given the administrator any rights.
+    old = _has_etcd_data(paths) and abs(time.time() - os.stat(paths.state).st_mtime) >= _KILLED_LATELY
     try:
-        if has_data:
+        if old:
             # After a reboot it takes a while.
             wait_ready(kubectl, _API_WAIT)
         others = sorted(set(list_nodes(kubectl)) - {node_name})
     except NodewiseError as error:
-        # Of an init that was killed just now nothing may answer, or kubeadm had not yet given the administrator any rights.
-        if not has_data or abs(time.time() - os.stat(paths.state).st_mtime) < _KILLED_LATELY:
+        if not old:
             return
         raise NodewiseError(
             f"{paths.state} says that kubeadm init never ended here, but that was over an hour ago, and whether the cluster has other nodes by now "
