@@ -110,20 +110,18 @@ def test_facts_gathered_in_one_run_bear_its_mark_in_all_its_processes_and_in_no_
 
 
 @pytest.mark.parametrize(
-    ("variables", "prepares"),
+    ("facts", "prepares"),
     [
         ({}, True),
-        ({"ansible_facts": {"nodewise": {"prepared": True}}}, True),
-        ({"__host_gathered": {"unreachable": True}, "ansible_facts": {"nodewise": {"prepared": True}}}, True),
-        ({"__host_gathered": {"ansible_facts": {"nodewise": {"prepared": False}}}}, True),
-        ({"__host_gathered": {"ansible_facts": {"nodewise": {"prepared": True}}}}, False),
+        ({"nodewise": {"prepared": True}}, True),
+        ({"nodewise": {"prepared": True, "run": "ansible-local-1another"}}, True),
+        ({"nodewise": {"prepared": False, "run": this_run()}}, True),
+        ({"nodewise": {"prepared": True, "run": this_run()}}, False),
     ],
 )
-def test_only_the_preflight_of_this_run_saves_the_role_its_work(collection_root, variables, prepares):
-    gathers = DataLoader().load_from_file(str(collection_root / "roles/host/tasks/preflight.yml"))[0]
-    assert gathers["register"] == "__host_gathered"
+def test_only_facts_of_this_run_save_the_role_its_work(collection_root, facts, prepares):
     (task,) = DataLoader().load_from_file(str(collection_root / "roles/host/tasks/main.yml"))
-    assert Templar(DataLoader(), variables=variables).evaluate_conditional(trust_as_template(task["when"])) is prepares
+    assert Templar(DataLoader(), variables={"ansible_facts": facts}).evaluate_conditional(trust_as_template(task["when"])) is prepares
 
 
 def test_failed_facts_are_passed_on():

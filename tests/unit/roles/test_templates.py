@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
+from ansible_collections.nodewise.cluster.plugins.plugin_utils.run import this_run
 
 ROOT = Path(__file__).resolve().parents[3]
 HOSTS = {"cp1": {}, "w1": {}, "W2": {}, "s1": {"nodewise_node_name": "spare"}}
@@ -64,3 +65,22 @@ def test_a_number_may_be_given_as_text_to_the_autoscaler(timeout: Any, seconds: 
     shown = template("{{ __autoscaler_shown }}", {**load("roles/autoscaler/vars/main.yml"), "ansible_play_hosts_all": list(hostvars), "hostvars": hostvars})
     assert shown["s1"]["power_timeout_seconds"] == int(timeout)
     assert not shown["s2"]["power_timeout_seconds"]  # the provider has a default of its own
+
+
+@pytest.mark.parametrize(
+    ("facts", "judged"),
+    [
+        ({}, False),
+        ({"nodewise": {"kubelet_conf": True, "run": "ansible-local-1another"}}, False),
+        ({"nodewise": {"kubelet_conf": False, "run": this_run()}}, False),
+        ({"nodewise": {"kubelet_conf": True, "run": this_run()}}, True),
+    ],
+)
+def test_a_standby_host_that_has_joined_in_an_earlier_run_and_is_silent_now_is_not_judged(facts: dict[str, Any], judged: bool) -> None:
+    """Ansible's fact cache still says that it is a node."""
+    hosts = {"cp1": {"ansible_facts": {}}, "s1": {"ansible_facts": facts}}
+    groups = {"all": list(hosts), "control_plane": ["cp1"], "standby": ["s1"]}
+    variables = {**load("roles/verify/vars/main.yml"), "groups": groups, "hostvars": hosts, "ansible_play_hosts_all": list(hosts)}
+    assert template("{{ __verify_scope }}", variables) == (["cp1", "s1"] if judged else ["cp1"])
+    (role,) = load("playbooks/verify.yml")[1]["roles"]
+    assert template(f"{{{{ {role['when']} }}}}", {**variables, "inventory_hostname": "s1", "ansible_facts": facts}) is judged
