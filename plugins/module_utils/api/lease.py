@@ -78,6 +78,11 @@ class Elector:
         except (NodewiseError, ValueError, KeyError) as error:
             self._lease = None
             self.failure = str(error)
+        except Exception as error:
+            # A mistake of ours must be seen, and must not end the thread: nobody would lead, and nothing would say why.
+            self._lease = None
+            self.failure = f"{type(error).__name__}: {error}"
+            LOG.exception("the Lease")
         if self.leading != was:
             LOG.info(
                 "this %s leads" if self.leading else "this %s does not lead any more: %s",

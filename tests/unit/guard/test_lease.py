@@ -133,3 +133,13 @@ def test_a_refusal_is_told() -> None:
     one = Elector(Client(answer(403, {"message": "forbidden"})), "a", "nodewise-guard", ServerClock(), clock)  # type: ignore[arg-type]
     one.attempt()
     assert not one.leading and "403 forbidden" in one.failure and not one.answered
+
+
+def test_a_candidate_survives_whatever_happens_and_says_it() -> None:
+    api, clock = Api(), Clock()
+    one = elector(api, "a", clock)
+    one._client = Client(AttributeError("a mistake"), api.reply)  # type: ignore[assignment]
+    one.attempt()
+    assert (one.leading, one.failure) == (False, "AttributeError: a mistake")
+    one.attempt()
+    assert (one.leading, one.failure) == (True, "")
