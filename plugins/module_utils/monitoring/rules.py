@@ -47,10 +47,15 @@ def _recorded() -> list[dict[str, Any]]:
             ("node:nodewise_memory_used:ratio", "nodewise_reporter_memory_used_bytes / nodewise_reporter_memory_allocatable_bytes"),
             ("filesystem:nodewise_available:ratio", "nodewise_reporter_filesystem_available_bytes / nodewise_reporter_filesystem_size_bytes"),
             ("node:nodewise_report_age:seconds", "time() - nodewise_reporter_last_publish_success_timestamp_seconds"),
-            ("cluster:nodewise_cpu_used:ratio", "sum(nodewise_reporter_cpu_used_cores) / sum(nodewise_reporter_cpu_allocatable_cores)"),
-            ("cluster:nodewise_memory_used:ratio", "sum(nodewise_reporter_memory_used_bytes) / sum(nodewise_reporter_memory_allocatable_bytes)"),
+            ("cluster:nodewise_cpu_used:ratio", _share("nodewise_reporter_cpu_used_cores", "nodewise_reporter_cpu_allocatable_cores")),
+            ("cluster:nodewise_memory_used:ratio", _share("nodewise_reporter_memory_used_bytes", "nodewise_reporter_memory_allocatable_bytes")),
         )
     ]
+
+
+def _share(used: str, allocatable: str) -> str:
+    """Return the share of the nodes of which both are known: a use that is unknown is not 0."""
+    return f"sum({used} and on(node) {allocatable}) / sum({allocatable} and on(node) {used})"
 
 
 def _reports(missing_minutes: int) -> list[dict[str, Any]]:

@@ -144,6 +144,12 @@ def test_the_wait_for_missing_things_is_the_operators() -> None:
     assert waits["NodewiseNodeOverloaded"] == "15m"
 
 
+@pytest.mark.parametrize("figure", ["cpu_{}_cores", "memory_{}_bytes"])
+def test_a_node_whose_use_is_unknown_does_not_count_in_the_clusters(figure: str) -> None:
+    used, allocatable = (f"nodewise_reporter_{figure.format(what)}" for what in ("used", "allocatable"))
+    assert f"sum({used} and on(node) {allocatable}) / sum({allocatable} and on(node) {used})" in [rule["expr"] for rule in rules("record")]
+
+
 def test_the_documentation_has_every_metric_and_alert() -> None:
     text = (ROOT / "docs" / "monitoring.md").read_text()
     for name in (*exported(), *(rule["alert"] for rule in rules("alert")), *(rule["record"] for rule in rules("record"))):
