@@ -63,6 +63,11 @@ options:
       - Port of the guards' metrics.
     type: int
     default: 10271
+  reporter_valid_seconds:
+    description:
+      - Seconds for which the reporters' reports are valid; an alert tells of older ones.
+    type: float
+    default: 180.0
   retention_days:
     description:
       - Days for which samples are kept. Four fifths of O(storage_gib) bound them as well.
@@ -165,6 +170,7 @@ SETTINGS = {
     "guard": {"type": "bool", "default": True},
     "reporter_port": {"type": "int", "default": 10270},
     "guard_port": {"type": "int", "default": 10271},
+    "reporter_valid_seconds": {"type": "float", "default": 180.0},
     "retention_days": {"type": "int", "default": 7},
     "storage_gib": {"type": "int", "default": 5},
     "storage_class": {"type": "str", "default": ""},

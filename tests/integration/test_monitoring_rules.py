@@ -38,12 +38,12 @@ def judged(promtool: Path, *arguments: str) -> str:
 @pytest.fixture
 def rules(tmp_path: Path) -> Path:
     path = tmp_path / "rules.yaml"
-    path.write_text(yaml.safe_dump({"groups": groups(5, guard=True)}))
+    path.write_text(yaml.safe_dump({"groups": groups(5, guard=True, valid_seconds=180.0)}))
     return path
 
 
 def test_rules_are_right(promtool: Path, rules: Path) -> None:
-    assert f"{sum(len(group['rules']) for group in groups(5, guard=True))} rules found" in judged(
+    assert f"{sum(len(group['rules']) for group in groups(5, guard=True, valid_seconds=180.0))} rules found" in judged(
         promtool, "check", "rules", "--lint=all", "--lint-fatal", str(rules)
     )
 
@@ -56,7 +56,7 @@ def test_alerts_fire_and_keep_silent(promtool: Path, rules: Path) -> None:
 
 def test_every_rule_is_tested() -> None:
     tests = TESTS.read_text()
-    for group in groups(5, guard=True):
+    for group in groups(5, guard=True, valid_seconds=180.0):
         for rule in group["rules"]:
             assert rule.get("alert", rule.get("record")) in tests, rule
 

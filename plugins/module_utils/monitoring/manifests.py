@@ -59,6 +59,8 @@ class Settings:
         Whether the cluster has guards.
     reporter_port, guard_port : int
         Ports of their metrics.
+    reporter_valid_seconds : float
+        How long a report says something, as the reporters have it.
     retention_days : int
         Days for which samples are kept, if the volume is large enough.
     storage_gib : int
@@ -78,6 +80,7 @@ class Settings:
     guard: bool = True
     reporter_port: int = 10270
     guard_port: int = 10271
+    reporter_valid_seconds: float = 180.0
     retention_days: int = 7
     storage_gib: int = 5
     storage_class: str = ""
@@ -89,6 +92,7 @@ _BOUNDS = {
     "missing_minutes": (1, 1440),
     "reporter_port": (1, 65535),
     "guard_port": (1, 65535),
+    "reporter_valid_seconds": (1, 86400),
     "retention_days": (1, 3650),
     "storage_gib": (1, 10000),
     "memory_mib": (256, 1048576),
@@ -340,7 +344,7 @@ def prometheus_rule(settings: Settings) -> dict[str, Any]:
         "apiVersion": f"{_GROUP}/v1",
         "kind": "PrometheusRule",
         "metadata": _metadata(PROMETHEUS, NAMESPACE),
-        "spec": {"groups": rules.groups(settings.missing_minutes, settings.guard)},
+        "spec": {"groups": rules.groups(settings.missing_minutes, settings.guard, settings.reporter_valid_seconds)},
     }
 
 

@@ -12,13 +12,11 @@ from typing import Any
 
 REPORTER, GUARD, KUBELET, API_SERVER = "nodewise-reporter", "nodewise-guard", "kubelet", "kube-apiserver"
 """Names of the scrape jobs, which the rules ask for."""
-STALE_SECONDS = 180
-"""A report's validity by default; see C(report.settings)."""
 
 _WARNING, _CRITICAL = "warning", "critical"
 
 
-def groups(missing_minutes: int, guard: bool) -> list[dict[str, Any]]:
+def groups(missing_minutes: int, guard: bool, valid_seconds: float) -> list[dict[str, Any]]:
     """Return all rule groups.
 
     Parameters
@@ -27,10 +25,12 @@ def groups(missing_minutes: int, guard: bool) -> list[dict[str, Any]]:
         How long a reporter or a report may be missing before somebody is told.
     guard : bool
         Whether the cluster has guards; without one, its absence is no alert.
+    valid_seconds : float
+        How long a report says something, as the reporters have it.
     """
     found = [
         {"name": "nodewise.use", "rules": _recorded()},
-        {"name": "nodewise.reports", "rules": _reports(missing_minutes)},
+        {"name": "nodewise.reports", "rules": _reports(missing_minutes, valid_seconds)},
         {"name": "nodewise.nodes", "rules": _nodes()},
     ]
     if guard:
@@ -58,7 +58,7 @@ def _share(used: str, allocatable: str) -> str:
     return f"sum({used} and on(node) {allocatable}) / sum({allocatable} and on(node) {used})"
 
 
-def _reports(missing_minutes: int) -> list[dict[str, Any]]:
+def _reports(missing_minutes: int, valid_seconds: float) -> list[dict[str, Any]]:
     missing = f"{missing_minutes}m"
     return [
         _alert(
@@ -71,7 +71,7 @@ def _reports(missing_minutes: int) -> list[dict[str, Any]]:
         ),
         _alert(
             "NodewiseReportStale",
-            f"node:nodewise_report_age:seconds > {STALE_SECONDS}",
+            f"node:nodewise_report_age:seconds > {valid_seconds:g}",
             missing,
             _WARNING,
             "The report of {{ $labels.node }} is stale.",

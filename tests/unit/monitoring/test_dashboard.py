@@ -56,7 +56,7 @@ def dashboard() -> dict[str, Any]:
 
 
 def rules(kind: str) -> list[dict[str, Any]]:
-    return [rule for group in groups(5, guard=True) for rule in group["rules"] if kind in rule]
+    return [rule for group in groups(5, guard=True, valid_seconds=180.0) for rule in group["rules"] if kind in rule]
 
 
 def known() -> set[str]:
@@ -134,14 +134,20 @@ def test_alerts_say_what_and_how_bad() -> None:
 
 
 def test_without_a_guard_its_absence_is_no_alert() -> None:
-    text = json.dumps(groups(5, guard=False))
+    text = json.dumps(groups(5, guard=False, valid_seconds=180.0))
     assert "nodewise_guard" not in text and "NodewiseReporterDown" in text
 
 
 def test_the_wait_for_missing_things_is_the_operators() -> None:
-    waits = {rule["alert"]: rule["for"] for group in groups(1, guard=True) for rule in group["rules"] if "alert" in rule}
+    waits = {rule["alert"]: rule["for"] for group in groups(1, guard=True, valid_seconds=180.0) for rule in group["rules"] if "alert" in rule}
     assert waits["NodewiseReporterDown"] == waits["NodewiseReportStale"] == waits["NodewiseGuardWithoutLeader"] == "1m"
     assert waits["NodewiseNodeOverloaded"] == "15m"
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [(180.0, "180"), (1500.0, "1500"), (86399.0, "86399"), (90.5, "90.5")])
+def test_a_report_is_stale_when_it_is_no_longer_valid(seconds: float, shown: str) -> None:
+    (stale,) = (rule for group in groups(5, guard=True, valid_seconds=seconds) for rule in group["rules"] if rule.get("alert") == "NodewiseReportStale")
+    assert re.findall(r"> (\S+)", stale["expr"]) == [shown]
 
 
 @pytest.mark.parametrize("figure", ["cpu_{}_cores", "memory_{}_bytes"])

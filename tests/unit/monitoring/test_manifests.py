@@ -23,6 +23,7 @@ from ansible_collections.nodewise.cluster.plugins.module_utils.monitoring.manife
     prometheus,
     scrape_configs,
 )
+from ansible_collections.nodewise.cluster.plugins.module_utils.report.settings import Settings as ReportSettings
 
 SETTINGS = Settings("0.85.0", "3.16.0")
 
@@ -93,6 +94,15 @@ def test_daemons_are_scraped_over_mutual_tls() -> None:
     assert len(scrape_configs(Settings("0.85.0", "3.16.0", guard=False))) == 1
 
 
+def test_the_rules_know_how_long_reports_are_valid() -> None:
+    (rule,) = of_kind("PrometheusRule", Settings("0.85.0", "3.16.0", reporter_valid_seconds=1500.0))
+    assert "node:nodewise_report_age:seconds > 1500" in json.dumps(rule)
+
+
+def test_reports_are_valid_for_as_long_as_the_reporter_says_by_default() -> None:
+    assert SETTINGS.reporter_valid_seconds == ReportSettings().valid_seconds
+
+
 def test_certificates_are_always_verified() -> None:
     text = json.dumps([cluster_objects(SETTINGS), kubernetes_jobs()])
     assert "insecure" not in text.lower()
@@ -129,6 +139,7 @@ def test_alertmanagers() -> None:
         ("missing_minutes", 0, "missing_minutes is 0. Remedy: set it between 1 and 1440"),
         ("storage_gib", 0, "storage_gib is 0"),
         ("memory_mib", 100, "memory_mib is 100"),
+        ("reporter_valid_seconds", 0.5, "reporter_valid_seconds is 0.5"),
         ("reporter_port", 0, "reporter_port is 0"),
         ("retention_days", 4000, "retention_days is 4000"),
     ],

@@ -54,6 +54,13 @@ def test_an_empty_socket_of_the_container_runtime_is_as_good_as_none() -> None:
     assert {(path, text) for path, text in found if template(text, {"nodewise_cri_socket": ""}) != template(text, {})} == set()
 
 
+@pytest.mark.parametrize(("variables", "seconds"), [({}, "180.0"), ({"reporter_valid_seconds": 1500}, "1500")])
+def test_a_report_is_stale_for_the_monitoring_when_it_is_for_the_reporter(variables: dict[str, Any], seconds: str) -> None:
+    watch = next(task["nodewise.cluster.monitoring"] for task in load("roles/monitoring/tasks/main.yml") if "nodewise.cluster.monitoring" in task)
+    assert str(template(watch["reporter_valid_seconds"], variables)) == seconds
+    assert load("roles/reporter/defaults/main.yml")["reporter_valid_seconds"] == 180.0
+
+
 @pytest.mark.parametrize(("timeout", "seconds"), [(400, 340), ("400", 340), ("60", 30)])
 def test_a_number_may_be_given_as_text_to_the_autoscaler(timeout: Any, seconds: int) -> None:
     """As C(-e) and inventories in INI give it."""
