@@ -60,6 +60,9 @@ def _share(used: str, allocatable: str) -> str:
 
 def _reports(missing_minutes: int, valid_seconds: float) -> list[dict[str, Any]]:
     missing = f"{missing_minutes}m"
+    published = "nodewise_reporter_last_publish_success_timestamp_seconds"
+    # A reporter has no such time until it writes: soon after its start, when its stored report is due again, or never.
+    unpublished = f'time() - process_start_time_seconds{{job="{REPORTER}"}} > {valid_seconds:g} unless on(node) {published}'
     return [
         _alert(
             "NodewiseReporterDown",
@@ -71,11 +74,11 @@ def _reports(missing_minutes: int, valid_seconds: float) -> list[dict[str, Any]]
         ),
         _alert(
             "NodewiseReportStale",
-            f"node:nodewise_report_age:seconds > {valid_seconds:g}",
+            f"node:nodewise_report_age:seconds > {valid_seconds:g} or ({unpublished})",
             missing,
             _WARNING,
             "The report of {{ $labels.node }} is stale.",
-            "The reporter runs, but its last report was accepted {{ $value | humanizeDuration }} ago; what acts on reports takes the node for unknown.",
+            "The reporter runs, but has had no report accepted for {{ $value | humanizeDuration }}; what acts on reports takes the node for unknown.",
         ),
         _alert(
             "NodewiseReportsFail",

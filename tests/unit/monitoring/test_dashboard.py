@@ -18,6 +18,7 @@ from ansible_collections.nodewise.cluster.plugins.module_utils.guard.state impor
 from ansible_collections.nodewise.cluster.plugins.module_utils.monitoring.rules import groups
 from ansible_collections.nodewise.cluster.plugins.module_utils.reporter import metrics as reporter
 from ansible_collections.nodewise.cluster.plugins.module_utils.reporter.state import State as ReporterState
+from prometheus_client import ProcessCollector
 
 ROOT = Path(__file__).resolve().parents[3]
 DASHBOARD = ROOT / "roles" / "monitoring" / "files" / "dashboard.json"
@@ -147,7 +148,15 @@ def test_the_wait_for_missing_things_is_the_operators() -> None:
 @pytest.mark.parametrize(("seconds", "shown"), [(180.0, "180"), (1500.0, "1500"), (86399.0, "86399"), (90.5, "90.5")])
 def test_a_report_is_stale_when_it_is_no_longer_valid(seconds: float, shown: str) -> None:
     (stale,) = (rule for group in groups(5, guard=True, valid_seconds=seconds) for rule in group["rules"] if rule.get("alert") == "NodewiseReportStale")
-    assert re.findall(r"> (\S+)", stale["expr"]) == [shown]
+    assert re.findall(r"> (\S+)", stale["expr"]) == [shown, shown]
+
+
+def test_a_reporter_that_has_published_nothing_since_its_start_is_seen() -> None:
+    (stale,) = (rule for rule in rules("alert") if rule["alert"] == "NodewiseReportStale")
+    _published, unpublished = stale["expr"].split(" or ")
+    assert 'time() - process_start_time_seconds{job="nodewise-reporter"} > 180 unless on(node) nodewise_reporter_last_publish' in unpublished
+    collector = ProcessCollector(registry=None)
+    assert "process_start_time_seconds" in [family.name for family in collector.collect()]
 
 
 @pytest.mark.parametrize("figure", ["cpu_{}_cores", "memory_{}_bytes"])
