@@ -198,8 +198,9 @@ def _client_certificate(kubectl: Kubectl, days: int, check_mode: bool, outcome: 
 
 def _wait(kubectl: Kubectl, timeout: int) -> None:
     within = [f"--namespace={NAMESPACE}"]
-    kubectl.run(["rollout", "status", f"deployment/{OPERATOR}", *within, f"--timeout={timeout}s"])
-    code, _out, err = kubectl.run(["wait", f"prometheus/{PROMETHEUS}", *within, "--for=condition=Available", f"--timeout={timeout}s"], ok=(0, 1))
+    kubectl.run(["rollout", "status", f"deployment/{OPERATOR}", *within, f"--timeout={timeout}s"], timeout=timeout + 30)
+    waited = ["wait", f"prometheus/{PROMETHEUS}", *within, "--for=condition=Available", f"--timeout={timeout}s"]
+    code, _out, err = kubectl.run(waited, ok=(0, 1), timeout=timeout + 30)
     if code:
         _code, pods, _err = kubectl.run(["get", "pods", *within, "--output=wide"])
         raise NodewiseError(

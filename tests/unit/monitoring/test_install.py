@@ -26,8 +26,10 @@ class Cluster:
         self.lines = lines
         self.namespaces = namespaces
         self.changes: list[list[str]] = []
+        self.waits: list[tuple[str, float]] = []
 
-    def run(self, args: list[str], **_more: Any) -> tuple[int, str, str]:
+    def run(self, args: list[str], timeout: float = 600, **_more: Any) -> tuple[int, str, str]:
+        self.waits += [(one, timeout) for one in args if one.startswith("--timeout=")]
         if args[0] == "get":
             return 0, "".join(f"{line}\n" for line in self.lines) if args[1] == "crd" else self.namespaces, ""
         self.changes.append(args)
@@ -46,6 +48,12 @@ def kubeconfig(tmp_path: Path) -> Path:
 
 def present(cluster: Cluster) -> install.Outcome:
     return install.ensure_present(SETTINGS, cluster, "/nowhere", 365, 60, check_mode=True)  # type: ignore[arg-type]
+
+
+def test_kubectl_may_run_for_as_long_as_it_is_to_wait(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path / "admin.conf", [])
+    install._wait(cluster, 900)  # type: ignore[arg-type]
+    assert cluster.waits == [("--timeout=900s", 930), ("--timeout=900s", 930)]
 
 
 def test_another_installation_is_left_alone(kubeconfig: Path) -> None:
