@@ -102,16 +102,14 @@ foreign:
 """
 
 import os
-import re
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.errors import NodewiseError
 from ..module_utils.kube.arguments import KUBECTL
 from ..module_utils.kube.kubectl import Kubectl
-from ..module_utils.kube.quantity import parse_quantity
 from ..module_utils.metricsserver.install import Outcome, ensure_absent, ensure_present
-from ..module_utils.metricsserver.manifests import Settings
+from ..module_utils.metricsserver.manifests import make_settings
 
 
 def main() -> None:
@@ -135,7 +133,7 @@ def main() -> None:
     present = options["state"] == "present"
     kubectl = Kubectl(options["kubeconfig"], options["kubectl"])
     try:
-        settings = checked(options) if present else None
+        settings = make_settings(options) if present else None
         if module.check_mode and not os.path.exists(options["kubeconfig"]):
             # A cluster that is not there yet.
             outcome = Outcome(["make its certificate (there is none)", "apply metrics-server's objects"] if present else [])
@@ -153,30 +151,6 @@ def main() -> None:
         module.warn(f"Another metrics-server serves this cluster and stays: {listed}. Set metrics_server_state to absent to agree, or remove it.")
     result = {"nodes": outcome.nodes, "missing": outcome.missing, "foreign": outcome.foreign} if present else {}
     module.exit_json(changed=bool(outcome.actions), actions=outcome.actions, diff=diff, **result)
-
-
-def checked(options: dict[str, object]) -> Settings:
-    """Return the settings.
-
-    Raises
-    ------
-    NodewiseError
-        An option is wrong.
-    """
-    for name, low, high in (("replicas", 1, 10), ("resolution", 10, 300), ("timeout", 1, 3600)):
-        if not low <= int(str(options[name])) <= high:
-            raise NodewiseError(f"{name} is {options[name]}.", f"set it between {low} and {high}")
-    for name in ("cpu_request", "memory_request"):
-        try:
-            amount = parse_quantity(str(options[name]))
-        except ValueError as error:
-            raise NodewiseError(f"{name} is {options[name]!r}, which is no quantity.", "write it as 100m or 200Mi") from error
-        if amount <= 0:
-            raise NodewiseError(f"{name} is {options[name]!r}.", "give more than nothing")
-    image = str(options["image"])
-    if not re.fullmatch(r"[a-z0-9][\w.\-/:@]*", image):
-        raise NodewiseError(f"image is {image!r}, which is no image's name.", "write it as registry.example.org/metrics-server:v0.8.0")
-    return Settings(image, int(str(options["replicas"])), str(options["cpu_request"]), str(options["memory_request"]), int(str(options["resolution"])))
 
 
 if __name__ == "__main__":

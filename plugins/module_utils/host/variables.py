@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
@@ -21,6 +22,9 @@ from ..errors import NodewiseError
 from ..files import read_text
 from ..kubeadm.names import check_registration_labels, check_taints
 from ..kubelet.legacy import translate_flags
+from ..metricsserver.manifests import check_option
+from ..monitoring.manifests import check_setting
+from ..monitoring.pki import check_days
 from .model import Problem
 
 SHARED_PREFIX = "nodewise_"
@@ -147,7 +151,7 @@ def check_values(values: Mapping[str, Mapping[str, Any]], catalogue: Catalogue) 
     for host, its in values.items():
         for name, value in its.items():
             validated = ArgumentSpecValidator({name: catalogue.options[name]}).validate({name: value})
-            for message in validated.error_messages or _content_problems(name, validated.validated_parameters[name]):
+            for message in validated.error_messages or _content_problems(name, validated.validated_parameters[name], its):
                 holders.setdefault((name, message), []).append(host)
     return [
         Problem(
@@ -161,14 +165,19 @@ def check_values(values: Mapping[str, Mapping[str, Any]], catalogue: Catalogue) 
     ]
 
 
-def _content_problems(name: str, value: Any) -> list[str]:
+def _content_problems(name: str, value: Any, others: Mapping[str, Any]) -> list[str]:
     """Return what a role would refuse of a value that has the right type."""
     try:
-        if value is not None and name in _CONTENT:
+        if value is not None and name in _CONTENT and _is_read(name, others):
             _CONTENT[name](value)
     except NodewiseError as error:
         return [str(error)]
     return []
+
+
+def _is_read(name: str, others: Mapping[str, Any]) -> bool:
+    """Return whether a role looks at an option at all, by what else is set for the host."""
+    return all(others.get(f"{prefix}state", state) == "present" for prefix, state in _OPTIONAL.items() if name.startswith(prefix))
 
 
 def _check_flags(arguments: list[str]) -> None:
@@ -177,13 +186,21 @@ def _check_flags(arguments: list[str]) -> None:
         raise NodewiseError("; ".join(problems))
 
 
-_CONTENT: Mapping[str, Callable[[Any], None]] = {
+_OPTIONAL = {"metrics_server_": "present", "monitoring_": "absent"}
+"""Prefixes of roles whose settings nobody reads unless their state is V(present), and the state by default."""
+_CONTENT: Mapping[str, Callable[[Any], object]] = {
     "containerd_config_extra": refuse_old_names,
     "containerd_registry_mirrors": lambda mirrors: check_mirrors([mirror_of(mirror) for mirror in mirrors]),
     "kubeadm_control_plane_labels": check_registration_labels,
     "kubeadm_worker_labels": check_registration_labels,
     "kubeadm_worker_taints": check_taints,
     "kubelet_extra_args": _check_flags,
+    **{f"metrics_server_{name}": partial(check_option, name) for name in ("image", "replicas", "cpu_request", "memory_request", "resolution", "timeout")},
+    **{
+        f"monitoring_{name}": partial(check_setting, name)
+        for name in ("operator_version", "prometheus_version", "missing_minutes", "retention_days", "storage_gib", "memory_mib")
+    },
+    "monitoring_certificate_days": check_days,
 }
 """Options whose roles look at their content, and would do so only after other hosts and roles have changed something."""
 

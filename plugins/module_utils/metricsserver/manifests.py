@@ -11,11 +11,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..errors import NodewiseError
 from ..kube.objects import PART_OF
+from ..kube.quantity import parse_quantity
 
 NAME = "metrics-server"
 NAMESPACE = "kube-system"
@@ -53,6 +56,46 @@ class Settings:
     cpu: str = "100m"
     memory: str = "200Mi"
     resolution: int = 15
+
+
+_BOUNDS = {"replicas": (1, 10), "resolution": (10, 300), "timeout": (1, 3600)}
+_REQUESTS = ("cpu_request", "memory_request")
+
+
+def make_settings(options: Mapping[str, Any]) -> Settings:
+    """Return the settings that the module's options are.
+
+    Raises
+    ------
+    NodewiseError
+        An option is wrong.
+    """
+    for name, value in options.items():
+        check_option(name, value)
+    return Settings(options["image"], options["replicas"], options["cpu_request"], options["memory_request"], options["resolution"])
+
+
+def check_option(name: str, value: Any) -> None:
+    """Judge one option of the module by itself.
+
+    Raises
+    ------
+    NodewiseError
+        It is wrong.
+    """
+    if name in _BOUNDS:
+        low, high = _BOUNDS[name]
+        if not low <= value <= high:
+            raise NodewiseError(f"{name} is {value}.", f"set it between {low} and {high}")
+    if name in _REQUESTS:
+        try:
+            amount = parse_quantity(value)
+        except ValueError as error:
+            raise NodewiseError(f"{name} is {value!r}, which is no quantity.", "write it as 100m or 200Mi") from error
+        if amount <= 0:
+            raise NodewiseError(f"{name} is {value!r}.", "give more than nothing")
+    if name == "image" and not re.fullmatch(r"[a-z0-9][\w.\-/:@]*", value):
+        raise NodewiseError(f"image is {value!r}, which is no image's name.", "write it as registry.example.org/metrics-server:v0.8.0")
 
 
 @dataclass(frozen=True)

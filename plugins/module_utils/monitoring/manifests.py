@@ -88,6 +88,7 @@ class Settings:
     alertmanagers: list[dict[str, Any]] = field(default_factory=list)
 
 
+_VERSIONS = ("operator_version", "prometheus_version")
 _BOUNDS = {
     "missing_minutes": (1, 1440),
     "reporter_port": (1, 65535),
@@ -107,14 +108,26 @@ def make_settings(values: Mapping[str, Any]) -> Settings:
     NodewiseError
         A value cannot; the message names it.
     """
-    for name in ("operator_version", "prometheus_version"):
-        if not re.fullmatch(r"\d+\.\d+\.\d+", str(values[name])):
-            raise NodewiseError(f"{name} is {values[name]!r}, which is not a version.", "write it as 3.16.0, in quotes and without a leading v")
-    for name, (low, high) in _BOUNDS.items():
-        if name in values and not low <= values[name] <= high:
-            raise NodewiseError(f"{name} is {values[name]}.", f"set it between {low} and {high}")
+    for name, value in values.items():
+        check_setting(name, value)
     ports = [{**one, "port": int(one["port"]) if str(one["port"]).isdecimal() else one["port"]} for one in values.get("alertmanagers", [])]
     return Settings(**{**values, "alertmanagers": ports})
+
+
+def check_setting(name: str, value: Any) -> None:
+    """Judge one setting by itself.
+
+    Raises
+    ------
+    NodewiseError
+        It cannot work.
+    """
+    if name in _VERSIONS and not re.fullmatch(r"\d+\.\d+\.\d+", str(value)):
+        raise NodewiseError(f"{name} is {value!r}, which is not a version.", "write it as 3.16.0, in quotes and without a leading v")
+    if name in _BOUNDS:
+        low, high = _BOUNDS[name]
+        if not low <= value <= high:
+            raise NodewiseError(f"{name} is {value}.", f"set it between {low} and {high}")
 
 
 def namespace() -> dict[str, Any]:

@@ -156,3 +156,49 @@ def test_content_that_a_role_refuses_is_found_at_once(collection_root, name, val
     assert (problem["host"], problem["what"]) == ("cp1", f"value of {name}")
     assert found in problem["found"]
     assert check_values({"cp1": {name: type(value)()}}, load_catalogue(str(collection_root))) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "found"),
+    [
+        ("monitoring_certificate_days", 1, "A certificate for 1 days is not made"),
+        ("monitoring_memory_mib", 100, "memory_mib is 100"),
+        ("monitoring_missing_minutes", 0, "missing_minutes is 0"),
+        ("monitoring_operator_version", "v0.85.0", "operator_version is 'v0.85.0', which is not a version"),
+        ("monitoring_prometheus_version", 3.16, "prometheus_version is '3.16', which is not a version"),
+        ("monitoring_retention_days", 0, "retention_days is 0"),
+        ("monitoring_storage_gib", "0", "storage_gib is 0. Remedy: set it between 1 and 10000"),
+    ],
+)
+def test_what_monitoring_refuses_is_found_at_once_where_it_is_wanted(collection_root, name, value, found):
+    catalogue = load_catalogue(str(collection_root))
+    (problem,) = check_values({"cp1": {name: value, "monitoring_state": "present"}, "w1": {name: value}}, catalogue)
+    assert (problem["host"], problem["what"]) == ("cp1", f"value of {name}")
+    assert found in problem["found"]
+    assert check_values({"cp1": {name: value, "monitoring_state": "absent"}, "w1": {name: value}}, catalogue) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "found"),
+    [
+        ("metrics_server_cpu_request", "abc", "cpu_request is 'abc', which is no quantity"),
+        ("metrics_server_image", "Registry/x", "image is 'Registry/x', which is no image's name"),
+        ("metrics_server_memory_request", "0", "memory_request is '0'"),
+        ("metrics_server_replicas", 0, "replicas is 0. Remedy: set it between 1 and 10"),
+        ("metrics_server_resolution", "5", "resolution is 5"),
+        ("metrics_server_timeout", 0, "timeout is 0"),
+    ],
+)
+def test_what_metrics_server_refuses_is_found_at_once_unless_it_is_not_wanted(collection_root, name, value, found):
+    catalogue = load_catalogue(str(collection_root))
+    (problem,) = check_values({"cp1": {name: value}, "w1": {name: value, "metrics_server_state": "absent"}}, catalogue)
+    assert (problem["host"], problem["what"]) == ("cp1", f"value of {name}")
+    assert found in problem["found"]
+    assert len(check_values({"cp1": {name: value, "metrics_server_state": "present"}}, catalogue)) == 1
+
+
+def test_defaults_of_optional_parts_are_taken(collection_root):
+    catalogue = load_catalogue(str(collection_root))
+    # What is a template may only be known later.
+    given = {name: option["default"] for name, option in catalogue.options.items() if "{{" not in str(option.get("default", "{{"))}
+    assert check_values({"cp1": {**given, "monitoring_state": "present"}}, catalogue) == []

@@ -21,6 +21,7 @@ from ansible_collections.nodewise.cluster.plugins.module_utils.metricsserver.man
     Settings,
     certificate_of,
     cluster_objects,
+    make_settings,
 )
 
 IMAGE = "registry.k8s.io/metrics-server/metrics-server:v0.8.0"
@@ -245,3 +246,27 @@ def test_no_figures_at_all_fail() -> None:
     cluster.figures = []
     with pytest.raises(NodewiseError, match=r"no figures of cp1, w1\."):
         install.ensure_present(cluster, SETTINGS, 0, False)  # type: ignore[arg-type]
+
+
+OPTIONS = {"image": IMAGE, "replicas": 2, "cpu_request": "150m", "memory_request": "300Mi", "resolution": 20, "timeout": 60}
+
+
+def test_settings_are_made_of_the_options() -> None:
+    assert make_settings(OPTIONS) == Settings(IMAGE, 2, "150m", "300Mi", 20)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("replicas", 0, "replicas is 0. Remedy: set it between 1 and 10"),
+        ("resolution", 9, "resolution is 9. Remedy: set it between 10 and 300"),
+        ("timeout", 3601, "timeout is 3601"),
+        ("cpu_request", "abc", "cpu_request is 'abc', which is no quantity"),
+        ("memory_request", "-1Mi", "memory_request is '-1Mi'. Remedy: give more than nothing"),
+        ("image", "a b", "image is 'a b', which is no image's name"),
+    ],
+)
+def test_options_that_cannot_work_are_refused(name: str, value: Any, message: str) -> None:
+    with pytest.raises(NodewiseError) as caught:
+        make_settings({**OPTIONS, name: value})
+    assert message in str(caught.value)
