@@ -141,7 +141,8 @@ def export(root: Path, files: Iterable[tuple[Item, Path, str]], predict: bool = 
     store = Store(root)
     written = []
     for item, path, sha256 in files:
-        if not sha256 or store.have(item, sha256) is None:
+        record = store.have(item, sha256) if sha256 else None
+        if record is None or not store.listed(item, record):
             written.append(item.path)
             if not predict:
                 store.obtain(item, _CacheSource(path, sha256))

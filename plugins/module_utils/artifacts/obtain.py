@@ -288,7 +288,7 @@ def obtain(request: Request, tell: Tell, predict: bool = False) -> Obtained:
     listed = request.items(_resolve(request, store, source))
     items = [item for item in listed if _offers(source, item)]
     records = {item: store.have(item, source.fingerprint(item)) for item in items}
-    missing = [item for item in items if records[item] is None]
+    missing = [item for item, record in records.items() if record is None or not store.listed(item, record)]
     if not predict:
         for count, item in enumerate(missing, 1):
             records[item] = run.obtain(item, f"[{count}/{len(missing)}]")

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ..errors import NodewiseError
-from ..files import sha256_file, write_atomic
+from ..files import read_text, sha256_file, write_atomic
 from .catalogue import Item
 
 SUMS = "SHA256SUMS"
@@ -121,8 +121,21 @@ class Store:
             return None
         return self._write(item, record.sha256, fingerprint)
 
+    def listed(self, item: Item, record: Record) -> bool:
+        """Return whether SHA256SUMS has the digest of a cached item; a run that was cut off may have left it out.
+
+        Raises
+        ------
+        NodewiseError
+            SHA256SUMS cannot be read, or is malformed.
+        """
+        try:
+            return self._sums().get(item.path) == record.sha256
+        except OSError as error:
+            raise NodewiseError(f"The cache {self.root} has no readable {SUMS}: {error}.", "mend that disk, or remove the file and run again.") from error
+
     def obtain(self, item: Item, source: Source) -> Record:
-        """Return the record of an item, fetching it when it is absent, stale or damaged.
+        """Return the record of an item, fetching it when it is absent, stale or damaged, and enter it into SHA256SUMS.
 
         Of two processes that want the same item one fetches and the other waits for it.
 
@@ -136,6 +149,7 @@ class Store:
             with file_lock(str(self.private / "locks" / self._flat(item))):
                 record = self.have(item, fingerprint)
                 if record is not None:
+                    self._sum(item, record.sha256)
                     return record
                 part = self.private / "parts" / self._flat(item)
                 part.parent.mkdir(parents=True, exist_ok=True)
@@ -147,9 +161,9 @@ class Store:
                 with part.open("rb") as handle:
                     os.fsync(handle.fileno())
                 os.replace(part, target)
-                record = self._write(item, digest, fingerprint)
+                # The record is last: it says that nothing is left to do.
                 self._sum(item, digest)
-                return record
+                return self._write(item, digest, fingerprint)
         except OSError as error:
             raise unwritable(self.root, error) from error
 
@@ -162,10 +176,14 @@ class Store:
     def _sum(self, item: Item, digest: str) -> None:
         """Enter a file into SHA256SUMS, which makes the cache a mirror."""
         with file_lock(str(self.private / "locks" / SUMS)):
-            path = self.root / SUMS
-            sums = parse_sums(path.read_text(), str(path)) if path.exists() else {}
-            sums[item.path] = digest
-            write_atomic(str(path), "".join(f"{value}  {name}\n" for name, value in sorted(sums.items())))
+            sums = self._sums()
+            if sums.get(item.path) != digest:
+                sums[item.path] = digest
+                write_atomic(str(self.root / SUMS), "".join(f"{value}  {name}\n" for name, value in sorted(sums.items())))
+
+    def _sums(self) -> dict[str, str]:
+        path = str(self.root / SUMS)
+        return parse_sums(read_text(path) or "", path)
 
 
 def unwritable(root: Path, error: OSError) -> NodewiseError:

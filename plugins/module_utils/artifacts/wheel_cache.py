@@ -161,8 +161,9 @@ class WheelRequest:
 
 
 def missing(request: WheelRequest, wheels: list[Wheel]) -> list[Wheel]:
-    """Return the wheels that are not in the cache."""
-    return [wheel for wheel in wheels if request.store.have(wheel.item, wheel.sha256) is None]
+    """Return the wheels that are not in the cache, or not in its SHA256SUMS."""
+    records = {wheel: request.store.have(wheel.item, wheel.sha256) for wheel in wheels}
+    return [wheel for wheel, record in records.items() if record is None or not request.store.listed(wheel.item, record)]
 
 
 def obtain(request: WheelRequest, wheels: list[Wheel]) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,34 @@ def test_a_mirror_is_made_from_a_cache_and_kept_up_to_date(mirror: Path, kit: An
     os.truncate(target / KUBELET, 2)
     assert export(target, files) == [KUBELET]
     assert MirrorSource(str(target)).fingerprint(kit.item("kubelet")) == kit.digest(b"kubelet\n")
+
+
+def test_a_mirror_whose_disk_was_full_is_made_whole_by_the_next_run(mirror: Path, kit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [(kit.item("kubelet"), mirror / KUBELET, kit.digest(b"kubelet\n"))]
+    target = tmp_path / "made"
+
+    def full(store: Store, item: Any, digest: str) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as context:
+        context.setattr(Store, "_sum", full)
+        with pytest.raises(NodewiseError, match="No space left"):
+            export(target, files)
+    assert export(target, files, predict=True) == [KUBELET]
+    assert export(target, files) == [KUBELET]
+    assert MirrorSource(str(target)).fingerprint(kit.item("kubelet")) == kit.digest(b"kubelet\n")
+    assert export(target, files) == []
+
+
+def test_a_mirror_in_which_an_older_run_left_a_line_out_gets_it(mirror: Path, kit: Any, tmp_path: Path) -> None:
+    files = [(item, mirror / item.path, kit.digest((mirror / item.path).read_bytes())) for item in kit.items()]
+    target = tmp_path / "made"
+    export(target, files)
+    whole = (target / "SHA256SUMS").read_text()
+    (target / "SHA256SUMS").write_text("".join(line for line in whole.splitlines(keepends=True) if KUBELET not in line))
+    assert export(target, files, predict=True) == [KUBELET]
+    assert export(target, files) == [KUBELET]
+    assert (target / "SHA256SUMS").read_text() == whole
 
 
 def test_a_damaged_cache_does_not_get_into_a_mirror(mirror: Path, kit: Any, tmp_path: Path) -> None:

@@ -126,6 +126,18 @@ def test_a_mirror_is_exported_with_the_rest(request_: Request, mirror: Path, tmp
     assert len(again.fetched) == 23
 
 
+def test_a_cache_whose_sums_are_lost_gets_them_again(request_: Request, mirror: Path, lines: list[str]) -> None:
+    wanted = replace(request_, mirror=str(mirror))
+    obtain(wanted, lines.append)
+    sums = request_.cache / "mirror" / "SHA256SUMS"
+    whole = sums.read_text()
+    sums.unlink()
+    assert len(obtain(wanted, lines.append, predict=True).fetched) == 23
+    assert len(obtain(wanted, lines.append).fetched) == 23
+    assert sums.read_text() == whole
+    assert obtain(wanted, lines.append).fetched == []
+
+
 def test_auto_without_anything_reachable_is_gomod(request_: Request) -> None:
     assert choose(request_).name == "gomod"
 

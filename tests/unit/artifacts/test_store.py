@@ -100,6 +100,26 @@ def test_a_stale_file_is_fetched_again(store: Store, kit: Any) -> None:
     assert store.obtain(item, source).sha256 == kit.digest(b"newer")
 
 
+def test_a_file_that_the_sums_lack_is_entered_without_another_fetch(store: Store, kit: Any) -> None:
+    item, source = kit.item("kubelet"), Fake()
+    record = store.obtain(item, source)
+    assert store.listed(item, record)
+    (store.root / "SHA256SUMS").unlink()
+    assert not store.listed(item, record)
+    assert store.obtain(item, source) == record
+    assert source.asked == 1
+    assert (store.root / "SHA256SUMS").read_text() == f"{record.sha256}  {item.path}\n"
+
+
+def test_sums_that_cannot_be_read_are_named(store: Store, kit: Any) -> None:
+    item = kit.item("kubelet")
+    record = store.obtain(item, Fake())
+    (store.root / "SHA256SUMS").unlink()
+    (store.root / "SHA256SUMS").mkdir()
+    with pytest.raises(NodewiseError, match=r"The cache .*/cache has no readable SHA256SUMS: "):
+        store.listed(item, record)
+
+
 def test_a_failed_fetch_leaves_nothing_that_looks_whole(store: Store, kit: Any) -> None:
     class Breaking(Fake):
         def fetch(self, item: Item, target: Path) -> None:

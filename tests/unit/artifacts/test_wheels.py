@@ -68,6 +68,16 @@ def test_a_folder_fills_the_cache_and_the_cache_a_mirror(tmp_path: Path) -> None
     assert Path(obtain(second, [WHEEL])[0]["path"]).read_bytes() == CONTENT
 
 
+def test_a_cache_of_wheels_whose_sums_lack_one_gets_the_line_without_another_copy(tmp_path: Path) -> None:
+    request = folder(tmp_path, CONTENT)
+    obtain(request, [WHEEL])
+    (request.store.root / "SHA256SUMS").unlink()
+    (tmp_path / "given" / WHEEL.filename).unlink()
+    assert missing(request, [WHEEL]) == [WHEEL]
+    obtain(request, [WHEEL])
+    assert missing(request, [WHEEL]) == []
+
+
 def test_a_wheel_that_is_not_the_pinned_one_is_refused_and_named(tmp_path: Path) -> None:
     request = folder(tmp_path, b"another")
     with pytest.raises(NodewiseError, match=f"{WHEEL.filename} from the folder has SHA-256 .* It was not installed"):
