@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+from ansible_collections.nodewise.cluster.plugins.module_utils.files import write_atomic
 from ansible_collections.nodewise.cluster.plugins.module_utils.verify import table
 from ansible_collections.nodewise.cluster.plugins.module_utils.verify.result import counts, judged
 
@@ -31,7 +33,8 @@ class ActionModule(ActionBase):
         report = table.Report.from_dict(result)
         display.display(f"\n{table.text(report)}\n")
         for option, content in (("json", table.as_json), ("junit", table.as_junit)):
-            if self._task.args.get(option):
+            # A run in check mode verifies less, so it does not take the place of what an earlier one found.
+            if self._task.args.get(option) and not self._task.check_mode:
                 _write(self._task.args[option], content(report))
         # As the module takes it; its result tells of its arguments no more (ansible-core 2.21).
         kept = ("checks", "nodes") if boolean(self._task.args.get("details", False)) else ()
@@ -43,10 +46,22 @@ class ActionModule(ActionBase):
 
 
 def _write(path: str, content: str) -> None:
-    """Write a file of the control machine, making its folder."""
+    """Write a file of the control machine, making its folder; whoever reads it meanwhile sees the old or the new one."""
+    target = Path(os.path.expanduser(path))
     try:
-        target = Path(os.path.expanduser(path))
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(content, encoding="utf-8")
+        if target.exists() and not target.is_file():  # /dev/stdout, a pipe
+            target.write_text(content, encoding="utf-8")
+        else:
+            # A link stays one.
+            write_atomic(os.path.realpath(target), content, _mode(target))
     except OSError as error:
         raise AnsibleActionFail(f"The verification's result cannot be written to {path}: {error.strerror}") from error
+
+
+def _mode(target: Path) -> int:
+    """Return the mode that the file has, or that a new one gets."""
+    if target.exists():
+        return stat.S_IMODE(target.stat().st_mode)
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return 0o666 & ~mask

@@ -94,11 +94,11 @@ options:
     type: int
     default: 0
   json:
-    description: Path on the control machine to write the whole result to, as JSON. Empty means none.
+    description: Path on the control machine to write the whole result to, as JSON. Empty means none. In check mode it is not written.
     type: str
     default: ""
   junit:
-    description: Path on the control machine to write the checks to, as JUnit XML. Empty means none.
+    description: Path on the control machine to write the checks to, as JUnit XML. Empty means none. In check mode it is not written.
     type: str
     default: ""
   details:

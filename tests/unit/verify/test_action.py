@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -28,9 +30,9 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> Shown:
     return lines
 
 
-def run(args: dict[str, Any], status: str = OK, **module_result: Any) -> dict[str, Any]:
+def run(args: dict[str, Any], status: str = OK, check_mode: bool = False, **module_result: Any) -> dict[str, Any]:
     """Run the action on a module's result."""
-    task = MagicMock(async_val=0, check_mode=False, diff=False, args=args)
+    task = MagicMock(async_val=0, check_mode=check_mode, diff=False, args=args)
     action = verify_cluster.ActionModule(task=task, connection=MagicMock(), play_context=MagicMock(), loader=None, templar=None, shared_loader_obj=None)
     result = module_result or {
         "changed": False,
@@ -72,6 +74,51 @@ def test_files_are_written_even_for_a_failure(shown: Shown, tmp_path: Path) -> N
     assert json.loads((tmp_path / "a" / "v.json").read_text())["verdict"] == "fail"
     assert ElementTree.parse(tmp_path / "b" / "v.xml").getroot().tag == "testsuites"
     assert len(shown) == 1
+
+
+def test_check_mode_shows_the_table_and_leaves_the_files_of_an_earlier_run(shown: Shown, tmp_path: Path) -> None:
+    run({"json": str(tmp_path / "v.json")}, FAIL)
+    kept = (tmp_path / "v.json").read_text()
+    result = run({"json": str(tmp_path / "v.json"), "junit": str(tmp_path / "new" / "v.xml")}, check_mode=True)
+    assert result["verdict"] == "pass"
+    assert len(shown) == 2
+    assert (tmp_path / "v.json").read_text() == kept
+    assert [path.name for path in tmp_path.iterdir()] == ["v.json"]
+
+
+def test_a_kept_file_is_whole_at_any_moment(shown: Shown, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run({"json": str(tmp_path / "v.json")}, FAIL)
+    kept = (tmp_path / "v.json").read_text()
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(AnsibleActionFail, match=r"cannot be written to .*v\.json: No space left"):
+        run({"json": str(tmp_path / "v.json")})
+    assert (tmp_path / "v.json").read_text() == kept
+    assert [path.name for path in tmp_path.iterdir()] == ["v.json"]
+
+
+def test_a_kept_file_stays_the_link_and_has_the_mode_that_it_had(shown: Shown, tmp_path: Path) -> None:
+    (tmp_path / "real.json").write_text("")
+    (tmp_path / "real.json").chmod(0o600)
+    (tmp_path / "v.json").symlink_to("real.json")
+    run({"json": str(tmp_path / "v.json")})
+    assert (tmp_path / "v.json").is_symlink()
+    assert json.loads((tmp_path / "real.json").read_text())["verdict"] == "pass"
+    assert (tmp_path / "real.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_pipe_is_written_and_stays_one(shown: Shown, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        run({"json": str(tmp_path / "pipe")})
+        assert json.loads(os.read(reader, 65536))["verdict"] == "pass"
+    finally:
+        os.close(reader)
+    assert (tmp_path / "pipe").is_fifo()
 
 
 def test_a_file_that_cannot_be_written(shown: Shown, tmp_path: Path) -> None:
