@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 
@@ -71,6 +72,36 @@ def write_atomic(path: str, content: str, mode: int = 0o644, staging: str | None
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+def copy_file(source: str, target: str, unreadable: Callable[[OSError], Exception]) -> None:
+    """Copy a file's bytes, and tell a source that cannot be read from a target that cannot be written.
+
+    Parameters
+    ----------
+    source, target : str
+        The files; what the target held is gone.
+    unreadable : callable
+        Makes the exception to raise where the source cannot be opened or read.
+
+    Raises
+    ------
+    OSError
+        The target cannot be written.
+    """
+    with open(target, "wb") as handle:
+        for chunk in _chunks(source, unreadable):
+            handle.write(chunk)
+
+
+def _chunks(path: str, unreadable: Callable[[OSError], Exception]) -> Iterator[bytes]:
+    """Yield the bytes of a file; what goes wrong where they are used is not caught here."""
+    try:
+        with open(path, "rb") as handle:
+            while chunk := handle.read(1 << 20):
+                yield chunk
+    except OSError as error:
+        raise unreadable(error) from error
 
 
 def sha256_file(path: str) -> str:

@@ -5,13 +5,12 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 
 from ..errors import NodewiseError
-from ..files import sha256_file
+from ..files import copy_file, sha256_file
 from .catalogue import Item
 from .http import fetch_url, mismatch, read_url
 from .store import SUMS, Store, parse_sums
@@ -83,15 +82,20 @@ class MirrorSource:
         if self.remote:
             fetch_url(f"{self.root}/{item.path}", target, expected)
             return
-        try:
-            shutil.copyfile(f"{self.root}/{item.path}", target)
-        except FileNotFoundError as error:
-            raise NodewiseError(f"The mirror {self.root} has no {item.path}, though its {SUMS} names it.", "copy the mirror again, whole.") from error
+        copy_file(f"{self.root}/{item.path}", str(target), lambda error: self._unreadable(item, error))
         found = sha256_file(str(target))
         if found != expected:
             size = target.stat().st_size
             target.unlink()
             raise mismatch(item.path, f"the mirror {self.root}", expected, found, size, "copy that file to the mirror again; it is damaged or incomplete.")
+
+    def _unreadable(self, item: Item, error: OSError) -> NodewiseError:
+        if isinstance(error, FileNotFoundError):
+            return NodewiseError(f"The mirror {self.root} has no {item.path}, though its {SUMS} names it.", "copy the mirror again, whole.")
+        return NodewiseError(
+            f"The file {item.path} of the mirror {self.root} cannot be read: {error.strerror}.",
+            "look at the mirror's permissions, and at the disk or network filesystem that it is on.",
+        )
 
 
 class _CacheSource:
@@ -110,10 +114,13 @@ class _CacheSource:
         return self.sha256
 
     def fetch(self, item: Item, target: Path) -> None:
-        shutil.copyfile(self.path, target)
+        copy_file(str(self.path), str(target), self._unreadable)
         found = sha256_file(str(target))
         if found != self.sha256:
             raise mismatch(item.path, f"the cache file {self.path}", self.sha256, found, target.stat().st_size, "remove that file and run again.")
+
+    def _unreadable(self, error: OSError) -> NodewiseError:
+        return NodewiseError(f"The cache file {self.path} cannot be read: {error.strerror}.", "look at its permissions and disk, or remove it and run again.")
 
 
 def export(root: Path, files: Iterable[tuple[Item, Path, str]], predict: bool = False) -> list[str]:

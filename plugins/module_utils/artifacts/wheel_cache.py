@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import NodewiseError
-from ..files import sha256_file
+from ..files import copy_file, sha256_file
 from ..process import run
 from .catalogue import Item
 from .http import mismatch
@@ -49,10 +49,11 @@ class FolderSource:
         NodewiseError
             The folder does not have it.
         """
-        try:
-            shutil.copyfile(self.folder / item.dest, target)
-        except OSError as error:
-            raise NodewiseError(f"The folder of wheels {self.folder} has no readable {item.dest}: {error}.", "put that file there.") from error
+        copy_file(
+            str(self.folder / item.dest),
+            str(target),
+            lambda error: NodewiseError(f"The folder of wheels {self.folder} has no readable {item.dest}: {error}.", "put that file there."),
+        )
 
 
 class IndexSource:

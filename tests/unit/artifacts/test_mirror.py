@@ -62,6 +62,33 @@ def test_a_file_that_is_only_in_the_sums(address: str, mirror: Path, web: Any, k
         Store(tmp_path / "cache").obtain(kit.item("kubelet"), MirrorSource(address))
 
 
+def _break(path: Path) -> None:
+    """Make a file whose reading ends in EIO: no process may read its own memory from address 0 on."""
+    path.unlink()
+    path.symlink_to("/proc/self/mem")
+
+
+def test_a_mirror_that_cannot_be_read_is_not_the_caches_fault(mirror: Path, kit: Any, tmp_path: Path) -> None:
+    _break(mirror / KUBELET)
+    with pytest.raises(NodewiseError) as caught:
+        Store(tmp_path / "cache").obtain(kit.item("kubelet"), MirrorSource(str(mirror)))
+    assert str(caught.value).startswith(f"The file {KUBELET} of the mirror {mirror} cannot be read: Input/output error. Remedy: look at the mirror")
+
+
+def test_a_cache_that_cannot_be_read_is_not_the_fault_of_the_mirror_to_be_made(mirror: Path, kit: Any, tmp_path: Path) -> None:
+    _break(mirror / KUBELET)
+    with pytest.raises(NodewiseError, match=r"The cache file .*kubelet-1\.37\.2-amd64 cannot be read: Input/output error\. Remedy: look at its permissions"):
+        export(tmp_path / "made", [(kit.item("kubelet"), mirror / KUBELET, "a" * 64)])
+
+
+def test_a_cache_on_a_full_disk_is_not_the_mirrors_fault(mirror: Path, kit: Any, tmp_path: Path) -> None:
+    parts = tmp_path / "cache" / ".nodewise" / "parts"
+    parts.mkdir(parents=True)
+    (parts / KUBELET.replace("/", "_")).symlink_to("/dev/full")
+    with pytest.raises(NodewiseError, match=r"The cache .*/cache cannot be written: .*No space left on device.* Remedy: free some space there"):
+        Store(tmp_path / "cache").obtain(kit.item("kubelet"), MirrorSource(str(mirror)))
+
+
 def test_a_changed_mirror_replaces_what_was_cached(mirror: Path, kit: Any, tmp_path: Path) -> None:
     store = Store(tmp_path / "cache")
     store.obtain(kit.item("kubelet"), MirrorSource(str(mirror)))

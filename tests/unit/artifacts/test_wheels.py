@@ -100,6 +100,15 @@ def test_a_folder_without_the_wheel_is_named(tmp_path: Path) -> None:
         obtain(WheelRequest(tmp_path / "cache", folder=tmp_path), [WHEEL])
 
 
+def test_a_cache_on_a_full_disk_is_not_the_folders_fault(tmp_path: Path) -> None:
+    request = folder(tmp_path, CONTENT)
+    parts = request.store.private / "parts"
+    parts.mkdir(parents=True)
+    (parts / WHEEL.item.path.replace("/", "_")).symlink_to("/dev/full")
+    with pytest.raises(NodewiseError, match=r"The cache .*/wheels cannot be written: .*No space left on device"):
+        obtain(request, [WHEEL])
+
+
 def test_an_index_that_does_not_answer_is_told_in_pips_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wheel_cache, "all_locked", lambda: [WHEEL])
     monkeypatch.setenv("PIP_RETRIES", "0")
