@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
 from ansible_collections.nodewise.cluster.plugins.module_utils.errors import NodewiseError
 from ansible_collections.nodewise.cluster.plugins.plugin_utils.lab import image, lab
 from ansible_collections.nodewise.cluster.plugins.plugin_utils.lab.lab import Found, Host, Lab, Plan, make_plan, parse_hosts
@@ -183,6 +185,21 @@ def test_a_taken_subnet_is_named_with_a_remedy(this_lab: Lab, podman: FakePodman
     podman.taken.add("10.70.1.0/24")
     with pytest.raises(NodewiseError, match=r"The subnet 10\.70\.1\.0/24 of lab x cannot be had: .*already used.* Remedy: choose another name for the lab"):
         this_lab.up(HOSTS)
+
+
+@pytest.mark.parametrize("playbook", ["lab_up", "lab_down"])
+def test_a_playbook_of_the_lab_takes_no_part_of_it(collection_root: Path, playbook: str) -> None:
+    loader = DataLoader()
+    (play,) = loader.load_from_file(str(collection_root / "playbooks" / f"{playbook}.yml"), trusted_as_template=True)
+    refusal = play["tasks"][0]["ansible.builtin.assert"]
+
+    def template(hosts: list[str], text: str) -> Any:
+        return Templar(loader, variables={"groups": {"lab": ["cp1", "w1", "w2"]}, "ansible_play_hosts_all": hosts}).template(trust_as_template(text))
+
+    condition = f"{{{{ {refusal['that']} }}}}"
+    assert template(["cp1", "w1", "w2"], condition) is True
+    assert template(["w2"], condition) is False
+    assert "--limit leaves out cp1, w1. Remedy: run it without --limit." in template(["w2"], refusal["fail_msg"])
 
 
 def test_down_leaves_nothing(this_lab: Lab, podman: FakePodman) -> None:
