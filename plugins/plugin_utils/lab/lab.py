@@ -157,10 +157,14 @@ class Lab:
         facts = [
             self._run_args(host),
             public_key.read_text() if public_key.exists() else None,
-            self._disk(host.name).exists(),
+            self._disk_fits(host),
             self._podman_subnets() == [self.subnet],
         ]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16] if all(facts) else ""
+
+    def _disk_fits(self, host: Host) -> bool:
+        disk = self._disk(host.name)
+        return disk.exists() and disk.stat().st_size == host.disk_gib << 30
 
     def _podman_subnets(self) -> list[str] | None:
         return self._podman.network_subnets(self._network)

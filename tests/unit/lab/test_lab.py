@@ -144,6 +144,14 @@ def test_a_changed_distribution_makes_the_host_anew(this_lab: Lab) -> None:
     assert this_lab.plan([HOSTS[0], Host("w1", "10.70.1.21", "debian12", 1)]) == Plan(remove=["w1"], create=["w1"])
 
 
+def test_a_changed_size_of_the_disk_makes_the_host_anew(this_lab: Lab) -> None:
+    this_lab.up(HOSTS)
+    larger = [HOSTS[0], Host("w1", "10.70.1.21", "debian13", 2)]
+    assert this_lab.up(larger) == Plan(remove=["w1"], create=["w1"])
+    assert (this_lab.directory / "disks" / "w1.ext4").stat().st_size == 2 << 30
+    assert this_lab.up(larger) == Plan()
+
+
 def test_a_lost_network_makes_all_hosts_anew(this_lab: Lab, podman: FakePodman) -> None:
     this_lab.up(HOSTS)
     podman.subnets.clear()
