@@ -6,12 +6,16 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from typing import Any
 
 from ...module_utils.errors import NodewiseError
 
 INSTALL_REMEDY = "run `make packages` (apt-get install podman mmdebstrap runc ...), as root"
+
+# As podman 3 and 4 say it.
+_NO_NETWORK = re.compile("no such network|network not found", re.IGNORECASE)
 
 
 def run(*command: str, ok: tuple[int, ...] = (0,), timeout: float = 600) -> subprocess.CompletedProcess[str]:
@@ -29,8 +33,12 @@ def run(*command: str, ok: tuple[int, ...] = (0,), timeout: float = 600) -> subp
     except subprocess.TimeoutExpired as error:
         raise NodewiseError(f"`{' '.join(command)}` did not end within {timeout:.0f} s.") from error
     if done.returncode not in ok:
-        raise NodewiseError(f"`{' '.join(command)}` failed ({done.returncode}): {(done.stderr or done.stdout).strip()}")
+        raise _failed(done)
     return done
+
+
+def _failed(done: subprocess.CompletedProcess[str]) -> NodewiseError:
+    return NodewiseError(f"`{' '.join(done.args)}` failed ({done.returncode}): {(done.stderr or done.stdout).strip()}")
 
 
 class Podman:
@@ -49,6 +57,9 @@ class Podman:
         """Return the subnets of a network, or None if there is no such network."""
         done = run("podman", "network", "inspect", name, ok=(0, 1, 125))
         if done.returncode:
+            # Those codes are also podman's for whatever else is wrong, such as a database that is locked or a full disk.
+            if not _NO_NETWORK.search(done.stderr):
+                raise _failed(done)
             return None
         return [subnet["subnet"] for subnet in json.loads(done.stdout)[0].get("subnets", [])]
 

@@ -6,8 +6,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import shlex
 import socket
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ from ansible.template import Templar, trust_as_template
 from ansible_collections.nodewise.cluster.plugins.module_utils.errors import NodewiseError
 from ansible_collections.nodewise.cluster.plugins.plugin_utils.lab import image, lab
 from ansible_collections.nodewise.cluster.plugins.plugin_utils.lab.lab import Found, Host, Lab, Plan, make_plan, parse_hosts
+from ansible_collections.nodewise.cluster.plugins.plugin_utils.lab.podman import Podman
 
 
 def found(host: str, spec: str = "fits", running: bool = True) -> Found:
@@ -193,6 +197,44 @@ def test_a_taken_subnet_is_named_with_a_remedy(this_lab: Lab, podman: FakePodman
     podman.taken.add("10.70.1.0/24")
     with pytest.raises(NodewiseError, match=r"The subnet 10\.70\.1\.0/24 of lab x cannot be had: .*already used.* Remedy: choose another name for the lab"):
         this_lab.up(HOSTS)
+
+
+@pytest.fixture
+def answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int, str, str], None]:
+    """Make a podman that answers whatever it is asked in one way."""
+
+    def prepare(code: int, out: str, error: str) -> None:
+        program = tmp_path / "bin" / "podman"
+        program.parent.mkdir(exist_ok=True)
+        program.write_text(f"#!/bin/sh\necho {shlex.quote(out)}\necho {shlex.quote(error)} >&2\nexit {code}\n")
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", str(program.parent), prepend=os.pathsep)
+
+    return prepare
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        (125, "Error: inspecting object: network nodewise-x: unable to find network with name or ID nodewise-x: network not found"),
+        (1, "Error: error inspecting object: no such network nodewise-x"),
+    ],
+)
+def test_a_network_that_podman_does_not_know_is_none(answers: Callable[[int, str, str], None], code: int, error: str) -> None:
+    answers(code, "[]", error)
+    assert Podman().network_subnets("nodewise-x") is None
+
+
+@pytest.mark.parametrize("code", [1, 125])
+def test_a_podman_that_cannot_tell_is_not_taken_for_one_without_the_network(answers: Callable[[int, str, str], None], code: int) -> None:
+    answers(code, "[]", "Error: database is locked")
+    with pytest.raises(NodewiseError, match=rf"`podman network inspect nodewise-x` failed \({code}\): Error: database is locked"):
+        Podman().network_subnets("nodewise-x")
+
+
+def test_the_subnets_of_a_network_are_read(answers: Callable[[int, str, str], None]) -> None:
+    answers(0, '[{"subnets": [{"subnet": "10.70.1.0/24"}]}]', "")
+    assert Podman().network_subnets("nodewise-x") == ["10.70.1.0/24"]
 
 
 @pytest.mark.parametrize("playbook", ["lab_up", "lab_down"])
