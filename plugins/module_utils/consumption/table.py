@@ -133,7 +133,7 @@ def _contents(row: Row) -> dict[str, str]:
 
 
 def _fullest(quotas: Sequence[Row] | None) -> str:
-    """Return the part of all quotas that is nearest to its end; one that is not counted yet is unknown."""
+    """Return the part of all quotas that is nearest to its end; one that is not counted yet is unknown, and may be nearer."""
     if quotas is None:
         return _UNKNOWN
     parts = [(part["percent"], quota["name"], resource, part) for quota in quotas for resource, part in quota["resources"].items()]
@@ -143,7 +143,11 @@ def _fullest(quotas: Sequence[Row] | None) -> str:
     if not known:
         return _UNKNOWN
     percent, name, resource, part = max(known, key=lambda part: part[0])
-    return f"{percent:.0f}% {resource} {part['used']}/{part['hard']} ({name})"
+    text = f"{percent:.0f}% {resource} {part['used']}/{part['hard']} ({name})"
+    unknown = [f"{resource} ({name})" for percent, name, resource, _part in parts if percent is None]
+    if unknown:
+        text += f", {_UNKNOWN} {unknown[0]}" + (f" and {len(unknown) - 1} more" if len(unknown) > 1 else "")
+    return text
 
 
 def _state(row: Row) -> str:

@@ -33,7 +33,7 @@ def test_the_whole(lists: dict[str, Any]) -> None:
         "TOTAL                       6       ?     31%      0%        ?  12.0Gi       ?     12%     17%        ?  4/330",
         "",
         "NAMESPACE    PODS  ENDED  C-REQ  C-LIM  M-REQ  M-LIM  SVC  LB  SECRETS  PVC  RC  DEPLOY  FULLEST QUOTA",
-        "shop            3      1   1.75      0  1.5Gi  2.0Gi    2   1        2    1   0       0  100% pods 0/0 (team)",
+        "shop            3      1   1.75      0  1.5Gi  2.0Gi    2   1        2    1   0       0  100% pods 0/0 (team), ? secrets (new)",
         "kube-system     1      0    0.1      0      0      0    1   0        0    0   0       1  -",
         "empty           0      0      0      0      0      0    0   0        0    0   0       0  -",
         "TOTAL           4      1   1.85      0  1.5Gi  2.0Gi    3   1        2    1   0       1",
@@ -68,8 +68,13 @@ def test_a_quota_that_is_not_counted_is_unknown(lists: dict[str, Any]) -> None:
     assert cells(lines(lists), "shop")[-1] == "?"
 
 
-def test_the_quota_nearest_to_its_end_is_shown(lists: dict[str, Any]) -> None:
-    del lists["/api/v1/resourcequotas"][0]["status"]["hard"]["pods"]
+def test_the_quota_nearest_to_its_end_is_shown_and_what_is_not_counted_is_unknown(lists: dict[str, Any]) -> None:
+    team, new = lists["/api/v1/resourcequotas"]
+    del team["status"]["hard"]["pods"]
+    assert next(line for line in lines(lists) if line.startswith("shop")).endswith("75% requests.cpu 1500m/2 (team), ? secrets (new)")
+    new["spec"]["hard"]["services"] = "5"
+    assert next(line for line in lines(lists) if line.startswith("shop")).endswith("75% requests.cpu 1500m/2 (team), ? secrets (new) and 1 more")
+    new["status"] = {"hard": {"secrets": "5"}, "used": {"secrets": "1"}}
     assert next(line for line in lines(lists) if line.startswith("shop")).endswith("75% requests.cpu 1500m/2 (team)")
 
 
