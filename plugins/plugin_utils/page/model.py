@@ -48,6 +48,12 @@ _REPORTED = {
     schema.RUNTIME_UNHEALTHY: ("Container runtime unhealthy", FAIL),
 }
 
+_VERIFIED = {
+    FAIL: "Checks of the last verification that failed",
+    UNKNOWN: "Checks of the last verification that could not be made",
+    WARN: "Checks of the last verification that warn",
+}
+
 
 @dataclass(frozen=True)
 class Bar:
@@ -326,7 +332,9 @@ def _signals(row: Mapping[str, Any], told: Mapping[str, Any] | None, reports_rea
         if conditions.get(kind, {}).get("status") == "True":
             found.append(Signal(FAIL, title, conditions[kind]["message"]))
     report = told["report"] if told else None
-    if report and report["fault"]:
+    if told is None:
+        found.append(Signal(UNKNOWN, "Health unknown", "neither its conditions nor its NodeReport could be read"))
+    elif report and report["fault"]:
         found.append(Signal(UNKNOWN, "NodeReport stale", _stale_text(report)))
     elif report:
         found += _reported(report["conditions"])
@@ -419,21 +427,25 @@ def _attention(
     for kind, reason in errors.items():
         add(UNKNOWN, "Could not be read", Entry(kind, "", reason))
     if verified:
-        for status, title in ((FAIL, "Checks of the last verification that failed"), (UNKNOWN, "Checks of the last verification that could not be made")):
+        for status, title in _VERIFIED.items():
             places: dict[str, list[str]] = {}
             for result in verified.rows:
                 if result.status == status:
                     places.setdefault(result.check, []).append(result.node)
             for check, names in places.items():
                 add(status, title, Entry(check, "verification", _listed(names)))
+        if not verified.passed and not any(result.status in (FAIL, UNKNOWN) for result in verified.rows):
+            add(FAIL, "The last verification did not pass", Entry("no check of it says why", "verification", verified.summary))
         if verified.age > OLD_VERIFICATION:
             add(UNKNOWN, "The last verification is old", Entry(f"{age_text(verified.age)} old", "verification"))
     if waiting:
         add(WARN, "Pods wait for a node", Entry(counted(waiting, "pod"), "", "kubectl get pods -A --field-selector=spec.nodeName="))
     for namespace in namespaces:
         for part in namespace.quota or ():
-            if part.high:
-                title = "Quota used up" if (part.percent or 0) >= 100 else "Quota nearly used up"
+            if part.percent is None:
+                add(UNKNOWN, "Quota not counted yet", Entry(namespace.name, namespace.anchor, f"{part.resource} {part.text}"))
+            elif part.high:
+                title = "Quota used up" if part.percent >= 100 else "Quota nearly used up"
                 add(WARN, title, Entry(namespace.name, namespace.anchor, f"{part.resource} {part.text}"))
     return sorted(items.values(), key=lambda item: SEVERITIES.index(item.severity))
 

@@ -177,3 +177,20 @@ def test_what_is_empty_is_said(made_up: Any) -> None:
     unread = html(made_up.resources(None, made_up.namespace("a")), {"nodes": None, "errors": {"nodes": "HTTP 403"}})
     assert "The nodes could not be read." in unread and "No namespace" not in unread
     Parsed(unread)
+
+
+@pytest.mark.parametrize("unseen", ["quota", "health", "warning", "verdict"])
+def test_nothing_is_only_said_of_what_was_seen(made_up: Any, unseen: str) -> None:
+    def text(*changed: str) -> str:
+        health = made_up.health(made_up.told("w1", made_up.report(USED)))
+        checks = made_up.verification(("dns.a", "w1", "warn" if "warning" in changed else "ok"))
+        return html(
+            made_up.resources([made_up.node("w1", USED, {})], made_up.namespace("team", [made_up.quota("a", pods=None if "quota" in changed else 10.0)])),
+            {"nodes": None, "errors": {"nodes": "HTTP 504"}} if "health" in changed else health,
+            verification={**checks, "checks": [], "verdict": "fail"} if "verdict" in changed else checks,
+            verified_at=NOW,
+        )
+
+    assert "Nothing: every node is ready and reports" in text() and "No pressure" in text()
+    assert "Nothing:" not in text(unseen) and "found nothing wrong" not in text(unseen)
+    assert ("No pressure" in text(unseen)) == (unseen != "health")

@@ -157,6 +157,28 @@ def test_reports_that_cannot_be_read_are_named_once_and_not_for_each_node(made_u
     assert attention(made) == [("unknown", "Could not be read", ["nodereports"])]
 
 
+def test_nodes_whose_health_cannot_be_read_are_unknown_one_by_one(made_up: Any) -> None:
+    data = made_up.resources([made_up.node("w1", USED, {}), made_up.node("w2", USED, {}, ready=False)])
+    made = page(data, {"nodes": None, "errors": {"nodes": "HTTP 504"}})
+    assert [(node.name, [(signal.severity, signal.title) for signal in node.signals]) for node in made.nodes or ()] == [
+        ("w2", [("fail", "Not ready"), ("unknown", "Health unknown")]),
+        ("w1", [("unknown", "Health unknown")]),
+    ]
+    assert attention(made) == [("fail", "Not ready", ["w2"]), ("unknown", "Health unknown", ["w2", "w1"]), ("unknown", "Could not be read", ["nodes"])]
+
+
+def test_a_node_that_came_between_the_two_readings_is_not_said_to_lack_its_report(made_up: Any) -> None:
+    made = page(made_up.resources([made_up.node("w1", USED, {})]), made_up.health())
+    assert attention(made) == [("unknown", "Health unknown", ["w1"])]
+
+
+def test_a_quota_that_is_not_counted_yet_needs_attention(made_up: Any) -> None:
+    space = made_up.namespace("team", [made_up.quota("compute", **{"requests.cpu": 10.0, "pods": None})])
+    made = page(made_up.resources([], space), made_up.health())
+    assert attention(made) == [("unknown", "Quota not counted yet", ["team"])]
+    assert [entry.detail for entry in made.attention[0].entries] == ["pods unknown of 100"]
+
+
 def test_attention_is_worst_first_and_names_the_same_thing_once(made_up: Any) -> None:
     hot = made_up.condition("CPUOverloaded", "True", "CPU 93 %")
     rows = [made_up.node(name, USED, {}, ready=name != "w3") for name in ("w1", "w2", "w3")]
@@ -209,7 +231,22 @@ def test_a_verification_shows_what_is_not_ok_the_worst_first(made_up: Any) -> No
     assert [(item.title, [(entry.name, entry.detail) for entry in item.entries]) for item in made.attention] == [
         ("Checks of the last verification that failed", [("cni.b", "w1, w2")]),
         ("Checks of the last verification that could not be made", [("x.c", "cluster")]),
+        ("Checks of the last verification that warn", [("dns.a", "w1")]),
     ]
+
+
+def test_a_verification_with_only_warnings_needs_attention(made_up: Any) -> None:
+    checks = made_up.verification(("dns.a", "w1", "warn"), ("dns.a", "w2", "warn"), ("x.d", "w1", "ok"))
+    made = page(made_up.resources([]), made_up.health(), verification=checks, verified_at=NOW)
+    assert made.verification is not None and made.verification.passed
+    assert attention(made) == [("warn", "Checks of the last verification that warn", ["dns.a"])]
+
+
+@pytest.mark.parametrize("checks", [(), (("x.d", "w1", "ok"),)], ids=["no results", "all ok"])
+def test_a_verification_that_did_not_pass_is_failing_though_no_check_says_why(made_up: Any, checks: Any) -> None:
+    data = {**made_up.verification(*checks), "verdict": "fail"}
+    made = page(made_up.resources([]), made_up.health(), verification=data, verified_at=NOW)
+    assert attention(made) == [("fail", "The last verification did not pass", ["no check of it says why"])]
 
 
 def test_what_a_verification_did_not_judge_is_not_shown(made_up: Any) -> None:
