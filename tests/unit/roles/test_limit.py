@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 VERIFYING = [
     "host_facts",
     "verify_node",
@@ -28,6 +30,38 @@ def inventory(**hosts: dict[str, Any]) -> dict[str, Any]:
         for name, members in groups.items()
     }
     return {"all": {"children": of}}
+
+
+def standby(joined: bool) -> dict[str, Any]:
+    return {"says": {"host_facts": {"ansible_facts": {"nodewise": {"kubelet_conf": joined}}}}}
+
+
+@pytest.mark.parametrize(
+    ("limit", "first", "asked", "scope"),
+    [
+        ("standby", standby(False), ["sb2"], ["sb2"]),
+        ("standby", {"says": {"host_facts": {"unreachable": True}}}, ["sb2"], ["sb2"]),
+        ("all", standby(False), ["cp1", "sb2", "w1"], ["cp1", "sb2", "w1"]),
+        # Nothing to judge, and not all nodes in its place.
+        ("sb1", standby(False), [], None),
+    ],
+)
+def test_a_standby_host_that_is_no_node_keeps_no_other_from_being_judged(
+    play: Callable[..., Any], limit: str, first: dict[str, Any], asked: list[str], scope: list[str] | None
+) -> None:
+    calls = play("verify", VERIFYING, inventory(sb1=first, sb2=standby(True)), "--limit", limit)
+    assert sorted(host for name, host, _at, _arguments in calls if name == "verify_node") == asked
+    judged = [(at, sorted(arguments["scope"])) for name, _host, at, arguments in calls if name == "verify_cluster"]
+    assert judged == ([] if scope is None else [("cp1", scope)])
+
+
+def test_active_checks_are_made_on_the_standby_hosts_that_are_nodes(play: Callable[..., Any]) -> None:
+    second = standby(True)
+    second["says"].update(verify_test_pods={"session": "s", "checks": [1]}, verify_pod_network={"checks": [2]})
+    calls = play("verify", VERIFYING, inventory(sb1=standby(False), sb2=second), "--limit", "standby", "-e", "verify_active=true")
+    assert {host for name, host, _at, _arguments in calls if name == "verify_pod_network"} == {"sb2"}
+    (judged,) = [arguments for name, _host, _at, arguments in calls if name == "verify_cluster"]
+    assert sorted(judged["active"]) == [1] * 4 + [2] * 3
 
 
 def test_a_cluster_without_standby_hosts_is_verified(play: Callable[..., Any]) -> None:

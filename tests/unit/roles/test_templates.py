@@ -89,5 +89,5 @@ def test_a_standby_host_that_has_joined_in_an_earlier_run_and_is_silent_now_is_n
     groups = {"all": list(hosts), "control_plane": ["cp1"], "standby": ["s1"]}
     variables = {**load("roles/verify/vars/main.yml"), "groups": groups, "hostvars": hosts, "ansible_play_hosts_all": list(hosts)}
     assert template("{{ __verify_scope }}", variables) == (["cp1", "s1"] if judged else ["cp1"])
-    (role,) = load("playbooks/verify.yml")[1]["roles"]
-    assert template(f"{{{{ {role['when']} }}}}", {**variables, "inventory_hostname": "s1", "ansible_facts": facts}) is judged
+    assert template("{{ __verify_here }}", {**variables, "inventory_hostname": "s1", "ansible_facts": facts}) is judged
+    assert template("{{ __verify_here }}", {**variables, "inventory_hostname": "cp1", "ansible_facts": {}}) is True
