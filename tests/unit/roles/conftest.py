@@ -42,27 +42,31 @@ Call = tuple[str, str, str, dict[str, Any]]
 
 @pytest.fixture
 def play(tmp_path: Path, collection_root: Path) -> Callable[..., list[Call]]:
-    """Return a function that runs a playbook with some stubbed modules, and returns their calls: module, host, host it was delegated to, arguments."""
+    """Return a function that runs a playbook, or tasks, with some modules stubbed, and returns their calls: module, host, delegated to, arguments."""
 
-    def run(playbook: str, modules: list[str], inventory: dict[str, Any], *arguments: str) -> list[Call]:
+    def run(playbook: str | list[dict[str, Any]], modules: list[str], inventory: dict[str, Any], *arguments: str) -> list[Call]:
         log = tmp_path / "calls"
         collection = tmp_path / "ansible_collections" / "nodewise" / "cluster"
         (collection / "plugins" / "action").mkdir(parents=True)
-        for path in (*collection_root.glob("[!.]*"), *(collection_root / "plugins").iterdir()):
-            target = collection / path.relative_to(collection_root)
+        for source in (*collection_root.glob("[!.]*"), *(collection_root / "plugins").iterdir()):
+            target = collection / source.relative_to(collection_root)
             if not target.exists():
-                target.symlink_to(path)
+                target.symlink_to(source)
         for name in modules:
             (collection / "plugins" / "action" / f"{name}.py").write_text(MODULE.format(log=str(log)))
         (tmp_path / "ansible.cfg").touch()
         (tmp_path / "hosts.yml").write_text(yaml.safe_dump(inventory))
+        path = collection / "playbooks" / f"{playbook}.yml"
+        if not isinstance(playbook, str):
+            path = tmp_path / "play.yml"
+            path.write_text(yaml.safe_dump([{"hosts": "control_plane:workers:standby", "gather_facts": False, "tasks": playbook}]))
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")},
             "ANSIBLE_COLLECTIONS_PATH": str(tmp_path),
             "ANSIBLE_CONFIG": str(tmp_path / "ansible.cfg"),
             "ANSIBLE_LOCAL_TEMP": str(tmp_path / "tmp"),
         }
-        command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "hosts.yml", *arguments, str(collection / "playbooks" / f"{playbook}.yml")]
+        command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "hosts.yml", *arguments, str(path)]
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=120)
         assert done.returncode == 0, done.stdout + done.stderr
         return [tuple(json.loads(line)) for line in log.read_text().splitlines()] if log.exists() else []

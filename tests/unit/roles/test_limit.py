@@ -69,3 +69,26 @@ def test_a_cluster_without_standby_hosts_is_verified(play: Callable[..., Any]) -
     del without["all"]["children"]["standby"]
     (arguments,) = [arguments for name, _host, _at, arguments in play("verify", VERIFYING, without) if name == "verify_cluster"]
     assert (arguments["nodes"], arguments["standby"], arguments["scope"]) == (["cp1", "w1"], [], ["cp1", "w1"])
+
+
+@pytest.mark.parametrize(
+    ("state", "arguments", "whole"),
+    [
+        ("present", ["--limit", "w1"], False),
+        ("absent", ["--limit", "w1"], False),
+        ("absent", ["--limit", "w1,cp1"], True),
+        # A host with kubectl that is of no play.
+        ("present", ["-e", "monitoring_api_host=admin"], True),
+        ("absent", ["-e", "monitoring_api_host=admin"], True),
+    ],
+)
+def test_monitoring_of_the_whole_cluster_is_left_alone_with_a_limit_to_other_hosts(
+    play: Callable[..., Any], state: str, arguments: list[str], whole: bool
+) -> None:
+    role = {"name": "nodewise.cluster.monitoring", "rolespec_validate": False}
+    hosts = {**inventory(), "ungrouped": {"hosts": {"admin": {"ansible_connection": "local"}}}}
+    modules = ["monitoring", "metrics_authority", "metrics_certificate"]
+    calls = play([{"ansible.builtin.import_role": role}], modules, hosts, "-e", f"monitoring_state={state}", *arguments)
+    assert ("monitoring" in {name for name, *_more in calls}) is whole
+    assert ("metrics_authority" in {name for name, *_more in calls}) is (whole and state == "absent")
+    assert ("w1" in {host for name, host, *_more in calls if name == "metrics_certificate"}) is (state == "absent")
