@@ -83,7 +83,8 @@ def ensure_present(kubectl: Kubectl, settings: Settings, timeout: float, check_m
             delete(kubectl, one, "--cascade=foreground")
     if not wait and not outcome.actions:
         outcome.missing, outcome.nodes = _figures(kubectl)
-    if wait or (not outcome.actions and (outcome.missing or not outcome.nodes)):
+    # Figures may be an old pod's: what an earlier run rolled out need not have come up.
+    if wait or (not outcome.actions and (outcome.missing or not outcome.nodes or _rolling(found))):
         outcome.nodes, outcome.missing = _wait(kubectl, timeout)
     return outcome
 
@@ -118,6 +119,16 @@ def _certificate(found: list[dict[str, Any]], outcome: Outcome) -> Certificate:
         return current
     outcome.actions.append(f"make its certificate ({why})")
     return certificate.make("" if current is None else current.certificate)
+
+
+def _rolling(found: list[dict[str, Any]]) -> bool:
+    """Whether the Deployment has other pods than those that are wanted, or ones that are not available."""
+    one = next((one for one in found if one["kind"] == "Deployment"), {})
+    wanted, status = one.get("spec", {}).get("replicas", 1), one.get("status", {})
+    if status.get("observedGeneration", 0) < one.get("metadata", {}).get("generation", 0):
+        return True
+    # A field that is 0 is left out.
+    return any(status.get(name, 0) != wanted for name in ("updatedReplicas", "replicas", "availableReplicas"))
 
 
 def _wait(kubectl: Kubectl, timeout: float, clock: Callable[[], float] = time.monotonic) -> tuple[list[str], list[str]]:

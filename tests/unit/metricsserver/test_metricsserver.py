@@ -46,6 +46,7 @@ class Cluster:
         self.calls: list[list[str]] = []
         self.answers: list[tuple[list[str], int, str]] = []
         self.figures = ["cp1", "w1"]
+        self.status: dict[str, Any] = {"observedGeneration": 1, "updatedReplicas": 1, "replicas": 1, "availableReplicas": 1}
 
     def run(self, args: list[str], stdin: str | None = None, ok: tuple[int, ...] = (0,), timeout: float = 0) -> tuple[int, str, str]:
         self.calls.append(list(args))
@@ -54,7 +55,7 @@ class Cluster:
                 return code, "", text
         if args[:3] == ["get", "-f", "-"]:
             wanted = json.loads(stdin or "")["items"]
-            found = [self.objects[key] for one in wanted if (key := (one["kind"], one["metadata"]["name"])) in self.objects]
+            found = [self._served(self.objects[key]) for one in wanted if (key := (one["kind"], one["metadata"]["name"])) in self.objects]
             # With one object kubectl answers with that object, and with none with nothing.
             return 0, json.dumps(found[0] if len(found) == 1 else {"kind": "List", "items": found}) if found else "", ""
         if args[0] == "delete":
@@ -65,6 +66,9 @@ class Cluster:
         if args[:2] == ["get", "nodes"]:
             return 0, "cp1\tTrue\nw1\tTrue\nw2\tUnknown\n", ""
         return 0, "", ""
+
+    def _served(self, one: dict[str, Any]) -> dict[str, Any]:
+        return {**one, "metadata": {**one["metadata"], "generation": 1}, "status": self.status} if one["kind"] == "Deployment" else one
 
     def get(self, *args: str) -> dict[str, Any] | None:
         return {"status": {"conditions": [{"reason": "MissingEndpoints", "message": "no addresses"}]}}
@@ -232,6 +236,25 @@ def test_what_does_not_work_says_why() -> None:
     text = str(caught.value)
     assert "metrics-server does not work after 60 s: error: timed out waiting for the condition." in text
     assert "APIService: MissingEndpoints: no addresses" in text and "x509: certificate signed by unknown authority" in text
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        {"observedGeneration": 0},
+        # The new pod does not start, and the old one still has figures.
+        {"updatedReplicas": 1, "replicas": 2, "availableReplicas": 1},
+        {"updatedReplicas": None},
+        {"availableReplicas": None},
+    ],
+)
+def test_a_rollout_that_failed_once_fails_again(status: dict[str, Any]) -> None:
+    cluster = Cluster()
+    present(cluster)
+    cluster.status = {name: value for name, value in {**cluster.status, **status}.items() if value is not None}
+    cluster.answers = [(["rollout"], 1, 'error: deployment "metrics-server" exceeded its progress deadline')]
+    with pytest.raises(NodewiseError, match="exceeded its progress deadline"):
+        install.ensure_present(cluster, SETTINGS, 60, False, wait=False)  # type: ignore[arg-type]
 
 
 def test_a_node_without_figures_does_not_fail_the_others() -> None:
