@@ -9,6 +9,8 @@ from typing import Any
 
 import jinja2
 import yaml
+from ansible_collections.nodewise.cluster.plugins.filter.facts_of_this_run import facts_of_this_run
+from ansible_collections.nodewise.cluster.plugins.plugin_utils.run import this_run
 
 VARIABLES = yaml.safe_load((Path(__file__).parents[3] / "roles" / "calico" / "vars" / "main.yml").read_text())
 
@@ -17,12 +19,14 @@ def without_cni(hosts: dict[str, Any], groups: dict[str, list[str]]) -> str:
     environment = jinja2.Environment()
     # Jinja's own map knows no extract; Ansible's filter of that name is an item of a mapping.
     environment.filters["extract"] = lambda key, container: container[key]
+    environment.filters["nodewise.cluster.facts_of_this_run"] = facts_of_this_run
     template = "{% set found = " + VARIABLES["__calico_nodes_without_cni"].strip()[2:-2] + " %}{{ found | join(' ') }}"
     return environment.from_string(template).render(hostvars=hosts, groups=groups)
 
 
-def shows(name: str, joined: bool, cni: bool) -> dict[str, Any]:
-    return {"ansible_facts": {"nodewise": {"kubelet_conf": joined, "calico_cni_config": cni, "wanted": {"node_name": name}}}}
+def shows(name: str, joined: bool, cni: bool, run: str | None = None) -> dict[str, Any]:
+    facts = {"kubelet_conf": joined, "calico_cni_config": cni, "wanted": {"node_name": name}, "run": run or this_run()}
+    return {"ansible_facts": {"nodewise": facts}}
 
 
 def test_every_node_of_the_run_gets_a_lost_cni_configuration_back() -> None:

@@ -91,3 +91,14 @@ def test_a_standby_host_that_has_joined_in_an_earlier_run_and_is_silent_now_is_n
     assert template("{{ __verify_scope }}", variables) == (["cp1", "s1"] if judged else ["cp1"])
     assert template("{{ __verify_here }}", {**variables, "inventory_hostname": "s1", "ansible_facts": facts}) is judged
     assert template("{{ __verify_here }}", {**variables, "inventory_hostname": "cp1", "ansible_facts": {}}) is True
+
+
+@pytest.mark.parametrize(("run", "known"), [(this_run(), True), ("ansible-local-1another", False), (None, False)])
+def test_facts_of_an_earlier_run_change_nothing_of_hosts_outside_of_this_one(run: str | None, known: bool) -> None:
+    """With a fact cache and a limit; calico-node would be restarted for a lost CNI configuration each time, and certificates be waited for."""
+    facts = {"kubelet_conf": True, "calico_cni_config": False, "default_ipv4": "192.0.2.1", "wanted": {"node_name": "w1"}}
+    hosts = {"cp1": {"ansible_facts": {}}, "w1": {"ansible_facts": {"nodewise": {**facts, **({"run": run} if run else {})}}}}
+    variables = {"groups": {"all": list(hosts), "control_plane": ["cp1"], "workers": ["w1"]}, "hostvars": hosts}
+    assert template("{{ __calico_nodes_without_cni }}", {**load("roles/calico/vars/main.yml"), **variables}) == (["w1"] if known else [])
+    addresses = template("{{ __kubelet_addresses }}", {**load("roles/kubelet/vars/main.yml"), **variables})
+    assert addresses == ({"w1": ["192.0.2.1"]} if known else {})
