@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 VERIFYING = [
     "host_facts",
@@ -62,6 +64,18 @@ def test_active_checks_are_made_on_the_standby_hosts_that_are_nodes(play: Callab
     assert {host for name, host, _at, _arguments in calls if name == "verify_pod_network"} == {"sb2"}
     (judged,) = [arguments for name, _host, _at, arguments in calls if name == "verify_cluster"]
     assert sorted(judged["active"]) == [1] * 4 + [2] * 3
+
+
+def test_serving_certificates_are_approved_whichever_standby_host_comes_first(play: Callable[..., Any], collection_root: Path) -> None:
+    (site,) = [one for one in yaml.safe_load((collection_root / "playbooks/site.yml").read_text()) if one["name"] == "Configure the kubelets"]
+    tasks = [{"nodewise.cluster.host_facts": None}, *site["tasks"]]
+    hosts = inventory(sb1=standby(False), sb2=standby(True))
+    for host in hosts["all"]["children"]["standby"]["hosts"].values():
+        host["says"]["host_facts"]["ansible_facts"]["nodewise"]["default_ipv4"] = "192.0.2.9"
+        host["says"]["kubelet_config"] = {"differs": False}
+    calls = play(tasks, ["host_facts", "kubelet_config", "kubelet_serving_certificates"], hosts, "--limit", "standby")
+    assert [host for name, host, _at, _arguments in calls if name == "kubelet_config"] == ["sb2"]
+    assert [at for name, _host, at, _arguments in calls if name == "kubelet_serving_certificates"] == ["cp1"]
 
 
 def test_a_cluster_without_standby_hosts_is_verified(play: Callable[..., Any]) -> None:
