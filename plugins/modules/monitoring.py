@@ -40,7 +40,7 @@ options:
     default: ""
   manifest:
     description:
-      - File on the host with the operator's kinds.
+      - File on the host with the operator's kinds, which must be those of O(operator_version).
     type: path
     default: /var/lib/nodewise/manifests/prometheus-operator-crds.yaml
   missing_minutes:

@@ -22,6 +22,7 @@ from .pki import CLIENT, Wanted, new_key, public_key, why_renew
 _GROUP = "monitoring.coreos.com"
 _OURS = {"app.kubernetes.io/part-of": "nodewise"}
 _CLIENT = Wanted("prometheus", (), CLIENT)
+_VERSION = "operator.prometheus.io/version"
 _COLUMNS = (
     '{range .items[*]}{.metadata.name}{"\\t"}{.metadata.annotations.operator\\.prometheus\\.io/version}{"\\t"}'
     '{.metadata.labels.app\\.kubernetes\\.io/part-of}{"\\n"}{end}'
@@ -88,7 +89,7 @@ def ensure_present(settings: Settings, kubectl: Kubectl, manifest: str, days: in
     if old:
         outcome.actions.append(f"apply the kinds of Prometheus Operator {settings.operator_version}")
         if not check_mode:
-            kubectl.apply(read_kinds(manifest))
+            kubectl.apply(read_kinds(manifest, settings.operator_version))
             kubectl.run(["wait", "--for=condition=Established", *(f"crd/{name}" for name in _KINDS), "--timeout=60s"])
     missing = kubectl.get("namespace", NAMESPACE) is None
     if missing:
@@ -149,13 +150,13 @@ def kinds(kubectl: Kubectl) -> dict[str, tuple[str, bool]]:
     return found
 
 
-def read_kinds(path: str) -> list[dict[str, Any]]:
+def read_kinds(path: str, version: str) -> list[dict[str, Any]]:
     """Return the operator's kinds, marked as ours.
 
     Raises
     ------
     NodewiseError
-        The file is missing or holds something else.
+        The file is missing, or holds something else or the kinds of another version.
     """
     import yaml
 
@@ -168,6 +169,13 @@ def read_kinds(path: str) -> list[dict[str, Any]]:
         if [one["metadata"]["name"] for one in documents] != list(_KINDS):
             raise ValueError("it holds other objects")
         for one in documents:
+            # By the same annotation the next run tells whether they are the cluster's: others would be applied again and again.
+            found = (one["metadata"].get("annotations") or {}).get(_VERSION)
+            if found != version:
+                raise NodewiseError(
+                    f"{path} holds {one['metadata']['name']} of Prometheus Operator {found or '(no version)'}, and {version} is wanted.",
+                    "set nodewise_prometheus_operator_version, by which role artifacts goes as well, and run it again",
+                )
             one["metadata"]["labels"] = {**one["metadata"].get("labels", {}), **_OURS}
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
         raise NodewiseError(

@@ -35,6 +35,10 @@ class Cluster:
         self.changes.append(args)
         return 0, "", ""
 
+    def apply(self, objects: list[dict[str, Any]]) -> str:
+        self.changes.append([one["metadata"]["name"] for one in objects])
+        return ""
+
     def get(self, *_args: str) -> None:
         return None
 
@@ -92,10 +96,25 @@ def test_without_a_cluster_there_is_nothing_to_remove(tmp_path: Path) -> None:
     assert install.ensure_absent(Cluster(tmp_path / "admin.conf", []), check_mode=False).actions == []  # type: ignore[arg-type]
 
 
+def manifest(folder: Path, annotations: str = "{operator.prometheus.io/version: 0.85.0}") -> str:
+    path = folder / "kinds.yaml"
+    texts = [f"---\nkind: CustomResourceDefinition\nmetadata:\n  name: {name}\n  annotations: {annotations}\n" for name in NAMES]
+    path.write_text("".join(texts))
+    return str(path)
+
+
 def test_the_kinds_are_marked_as_ours(tmp_path: Path) -> None:
-    path = tmp_path / "kinds.yaml"
-    path.write_text("".join(f"---\nkind: CustomResourceDefinition\nmetadata:\n  name: {name}\n" for name in NAMES))
-    assert {one["metadata"]["labels"]["app.kubernetes.io/part-of"] for one in install.read_kinds(str(path))} == {"nodewise"}
+    kinds = install.read_kinds(manifest(tmp_path), "0.85.0")
+    assert {one["metadata"]["labels"]["app.kubernetes.io/part-of"] for one in kinds} == {"nodewise"}
+
+
+@pytest.mark.parametrize("annotations", ["{operator.prometheus.io/version: 0.84.0}", "{}", ""])
+def test_kinds_of_another_version_are_refused_before_anything_is_applied(kubeconfig: Path, tmp_path: Path, annotations: str) -> None:
+    """They would be applied in every run, and never be those that are wanted."""
+    cluster = Cluster(kubeconfig, [])
+    with pytest.raises(NodewiseError, match=r"and 0\.85\.0 is wanted\. Remedy: set nodewise_prometheus_operator_version"):
+        install.ensure_present(SETTINGS, cluster, manifest(tmp_path, annotations), 365, 60, check_mode=False)  # type: ignore[arg-type]
+    assert cluster.changes == []
 
 
 @pytest.mark.parametrize(
@@ -113,4 +132,4 @@ def test_another_file_is_refused(tmp_path: Path, text: str | None, message: str)
     if text is not None:
         path.write_text(text)
     with pytest.raises(NodewiseError, match=message):
-        install.read_kinds(str(path))
+        install.read_kinds(str(path), "0.85.0")
