@@ -102,3 +102,19 @@ def test_facts_of_an_earlier_run_change_nothing_of_hosts_outside_of_this_one(run
     assert template("{{ __calico_nodes_without_cni }}", {**load("roles/calico/vars/main.yml"), **variables}) == (["w1"] if known else [])
     addresses = template("{{ __kubelet_addresses }}", {**load("roles/kubelet/vars/main.yml"), **variables})
     assert addresses == ({"w1": ["192.0.2.1"]} if known else {})
+
+
+@pytest.mark.parametrize(
+    ("check", "facts", "verified"),
+    [
+        (True, {"nodewise": {"admin_conf": False}}, False),
+        (True, {"nodewise": {"admin_conf": True}}, True),
+        # With a limit that leaves the control plane out.
+        (True, {}, True),
+        (False, {"nodewise": {"admin_conf": False}}, True),
+    ],
+)
+def test_a_check_of_bare_hosts_verifies_nothing(check: bool, facts: dict[str, Any], verified: bool) -> None:
+    (role,) = load("playbooks/site.yml")[-1]["roles"]
+    variables = {"ansible_check_mode": check, "groups": {"control_plane": ["cp1"]}, "hostvars": {"cp1": {"ansible_facts": facts}}}
+    assert template(f"{{{{ {role['when']} }}}}", variables) is verified
