@@ -122,13 +122,13 @@ def _certificate(found: list[dict[str, Any]], outcome: Outcome) -> Certificate:
 
 
 def _rolling(found: list[dict[str, Any]]) -> bool:
-    """Whether the Deployment has other pods than those that are wanted, or ones that are not available."""
+    """Whether the Deployment has other pods than those that are wanted. One of several that is not available, as its node is down, is no matter here."""
     one = next((one for one in found if one["kind"] == "Deployment"), {})
     wanted, status = one.get("spec", {}).get("replicas", 1), one.get("status", {})
     if status.get("observedGeneration", 0) < one.get("metadata", {}).get("generation", 0):
         return True
     # A field that is 0 is left out.
-    return any(status.get(name, 0) != wanted for name in ("updatedReplicas", "replicas", "availableReplicas"))
+    return any(status.get(name, 0) != wanted for name in ("updatedReplicas", "replicas"))
 
 
 def _wait(kubectl: Kubectl, timeout: float, clock: Callable[[], float] = time.monotonic) -> tuple[list[str], list[str]]:
