@@ -93,7 +93,7 @@ def test_a_standby_host_that_has_joined_in_an_earlier_run_and_is_silent_now_is_n
     assert template("{{ __verify_here }}", {**variables, "inventory_hostname": "cp1", "ansible_facts": {}}) is True
 
 
-@pytest.mark.parametrize(("run", "known"), [(this_run(), True), ("ansible-local-1another", False), (None, False)])
+@pytest.mark.parametrize(("run", "known"), [(this_run(), True), ("ansible-local-1another", False), (None, False)], ids=["this", "another", "none"])
 def test_facts_of_an_earlier_run_change_nothing_of_hosts_outside_of_this_one(run: str | None, known: bool) -> None:
     """With a fact cache and a limit; calico-node would be restarted for a lost CNI configuration each time, and certificates be waited for."""
     facts = {"kubelet_conf": True, "calico_cni_config": False, "default_ipv4": "192.0.2.1", "wanted": {"node_name": "w1"}}
