@@ -15,7 +15,7 @@ from ansible.plugins.action import ActionBase
 
 from ..module_utils.host.preflight import GROUPS, Site, describe, node_prefix, problems
 from ..module_utils.host.variables import check_values, check_variables, load_catalogue
-from ..plugin_utils.run import this_run
+from ..plugin_utils.run import facts_of_this_run
 
 COLLECTION = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -34,7 +34,7 @@ class ActionModule(ActionBase):
         hostvars = variables["hostvars"]
         facts = {host: hostvars[host].get("ansible_facts", {}).get("nodewise") for host in variables["ansible_play_hosts_all"]}
         # A fact cache still has what a host said yesterday that is silent now.
-        hosts = {host: its for host, its in facts.items() if its and its.get("run") == this_run()}
+        hosts = {host: its for host, its in facts.items() if its and facts_of_this_run(its)}
         site = Site(
             hosts=hosts,
             groups={group: list(variables["groups"].get(group, [])) for group in GROUPS},

@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
-from ..plugin_utils.run import this_run
+from ..plugin_utils.run import facts_of_this_run
 
 DOCUMENTATION = r"""
 name: facts_of_this_run
@@ -37,11 +37,6 @@ _value:
   description: The facts; empty if this run has not gathered them.
   type: dict
 """
-
-
-def facts_of_this_run(facts: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the facts if this run has gathered them; see DOCUMENTATION."""
-    return facts if facts.get("run") == this_run() else {}
 
 
 class FilterModule:

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from typing import Any
 
 from ansible import constants
 
@@ -14,3 +16,8 @@ def this_run() -> str:
     """Return a name that all tasks of this run share, and no other run has: that of the folder which Ansible makes itself for the run."""
     folder: str = constants.DEFAULT_LOCAL_TMP
     return os.path.basename(folder)
+
+
+def facts_of_this_run(facts: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a host's facts if this run has gathered them, else nothing."""
+    return facts if facts.get("run") == this_run() else {}
